@@ -1,0 +1,1 @@
+"""Certificates of the lab: purposes and trust stores, issuing, key stores, verdicts, the import tool."""

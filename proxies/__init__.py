@@ -1,0 +1,1 @@
+"""The servers of a node, one package per protocol."""

@@ -1,0 +1,1 @@
+"""TLS listener and dialler: every handshake ends with a verdict."""
