@@ -61,6 +61,9 @@ class TlsServerSettings:
     ciphers: str = ""
     "OpenSSL cipher list for TLS 1.2 and lower; empty for the library's default."
 
+    security_level: int = 2
+    "OpenSSL's security level: below 2 weak keys and SHA-1 may be shown and are believed."
+
     handshake_timeout: float = 10.0
     "Seconds a handshake may take, the peer's silence included."
 
@@ -95,6 +98,9 @@ class TlsClientSettings:
 
     ciphers: str = ""
     "OpenSSL cipher list for TLS 1.2 and lower; empty for the library's default."
+
+    security_level: int = 2
+    "OpenSSL's security level: below 2 weak keys and SHA-1 may be shown and are believed."
 
     handshake_timeout: float = 10.0
     "Seconds for connecting and shaking hands together."
