@@ -1,4 +1,4 @@
-"""The open flows of a service by where they lead, so that connections are used again (RFC 3261 18, RFC 5923)."""
+"""The open flows of a service by where they lead, so that connections are used again (RFC 5923)."""
 
 from certs.verdict import PresentedCertificate
 from proxies.sip.flow import Flow, Transport
@@ -16,7 +16,7 @@ def peer_certificate(flow: Flow) -> PresentedCertificate | None:
 class FlowTable:
     """Finds the flow that leads to a peer's address.
 
-    A flow stands under the address that its socket is connected to, and a TLS flow also under the address that
+    A flow stands under the address that its socket is connected to, and a TLS flow also under the one that
     its peer advertises as an alias (RFC 5923 8).
     """
 

@@ -27,8 +27,8 @@ def locate(
 ) -> Destination:
     """Return where requests for a host go.
 
-    An explicit port wins, then the domain's SRV records, then the transport's own port. Without a transport an
-    SRV record chooses it, secure first, then UDP as RFC 3263 4.1 ends.
+    An explicit port wins, then the domain's SRV records, then the transport's own port. Without a transport
+    an SRV record chooses it, secure first, then UDP as RFC 3263 4.1 ends.
     """
     chosen = transport or Transport.UDP
     if port is not None:
