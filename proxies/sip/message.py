@@ -268,6 +268,8 @@ def parse_head(head: bytes) -> Request | Response:
     """
     lines = head.split(b"\n")
     start = lines[0].rstrip(b"\r")
+    if b"\r" in start:
+        raise RemoteProtocolError(f"a carriage return inside the start line: {start[:60]!r}")
     fields: list[HeaderField] = []
     index, count = 1, len(lines)
     while index < count:
@@ -289,13 +291,15 @@ def parse_head(head: bytes) -> Request | Response:
         name = name.rstrip(b" \t")
         if not colon or not name or not _TOKEN.issuperset(name):
             raise RemoteProtocolError(f"not a header field: {text[:60]!r}")
+        value = value.strip()
+        if b"\r" in value:
+            # Some readers take a bare CR for a line end, so passing it on would smuggle fields past others.
+            raise RemoteProtocolError(f"a carriage return inside a header field: {text[:60]!r}")
         if not raw.endswith(b"\r\n"):
             raw = raw[:-1] + b"\r\n"
         lowered = name.decode("ascii").lower()
         fields.append(
-            HeaderField(
-                COMPACT_FORMS.get(lowered, lowered), value.strip().decode("utf-8", "surrogateescape"), raw
-            )
+            HeaderField(COMPACT_FORMS.get(lowered, lowered), value.decode("utf-8", "surrogateescape"), raw)
         )
     return _parse_start_line(start, fields)
 

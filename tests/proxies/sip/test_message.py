@@ -63,6 +63,8 @@ def test_commas_in_quotes_and_brackets_do_not_separate() -> None:
         b"SIP/2.0 999 OK",
         b"OPTIONS sip:a SIP/2.0\r\nno colon here\r\n",
         b"OPTIONS sip:a SIP/2.0\r\n: empty\r\n",
+        b"OPTIONS sip:a SIP/2.0\r\nTo: <sip:a>\rVia: smuggled\r\n",
+        b"OPTIONS sip:a\rVia:smuggled SIP/2.0\r\n",
     ],
 )
 def test_what_is_no_message_is_refused_with_400(head: bytes) -> None:
