@@ -1,0 +1,171 @@
+"""Python `ssl_context` objects from the lab's settings, every flag set by name.
+
+`ssl.create_default_context` means different things in different Python releases; a scenario must not.
+"""
+
+import os
+import ssl
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from certs.credential import Credential
+from certs.errors import CertificateError, ConfigError
+from certs.handshake_messages import watch_handshakes
+from certs.verdict import Side
+from proxies.tls.settings import TlsClientSettings, TlsServerSettings, TlsVersion, TrustPolicy
+
+_VERSIONS: Final = {
+    TlsVersion.TLS_1_0: ssl.TLSVersion.TLSv1,
+    TlsVersion.TLS_1_1: ssl.TLSVersion.TLSv1_1,
+    TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
+    TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandshakeContext:
+    """What the handshakes of one listener or dialler share, made once when the service starts."""
+
+    side: Side
+    "Listener or dialler."
+
+    ssl_context: ssl.SSLContext
+    "Holds our credential and whom we trust."
+
+    refusing_context: ssl.SSLContext
+    "Trusts nobody: takes over inside a handshake whose subject is not selected."
+
+    trust: TrustPolicy
+    "The same trust in the product's words."
+
+    asks_for_certificate: bool
+    "Whether the peer must show a certificate."
+
+    server_name: str | None = None
+    "Dialler only: the name for SNI and for the host name check."
+
+    checks_host_name: bool = False
+    "Dialler only: whether a wrong name refuses."
+
+
+def server_context(settings: TlsServerSettings) -> HandshakeContext:
+    """Return what a listener's handshakes share.
+
+    Raises CertificateError where the credential cannot be used, ConfigError where the cipher list is empty.
+    """
+    ssl_context = _ssl_context(ssl.PROTOCOL_TLS_SERVER, settings)
+    # No resumption: every handshake shows its certificates, so every verdict has its chain.
+    ssl_context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
+    ssl_context.num_tickets = 0
+    _load_credential(ssl_context, settings.credential)
+    if settings.require_client_certificate:
+        ssl_context.verify_mode = ssl.CERT_REQUIRED
+        load_trust(ssl_context, settings.trust.certificates)
+    return HandshakeContext(
+        side=Side.SERVER,
+        ssl_context=ssl_context,
+        refusing_context=_refusing_context(ssl.PROTOCOL_TLS_SERVER),
+        trust=settings.trust,
+        asks_for_certificate=settings.require_client_certificate,
+    )
+
+
+def client_context(settings: TlsClientSettings) -> HandshakeContext:
+    """Return what a dialler's handshakes share.
+
+    Raises CertificateError where the credential cannot be used, ConfigError where the cipher list is empty.
+    """
+    ssl_context = _ssl_context(ssl.PROTOCOL_TLS_CLIENT, settings)
+    ssl_context.check_hostname = False
+    if settings.verify:
+        ssl_context.verify_mode = ssl.CERT_REQUIRED
+        # RFC 9525 4: the CN is no host name.
+        ssl_context.hostname_checks_common_name = False
+        ssl_context.check_hostname = settings.check_host_name
+        load_trust(ssl_context, settings.trust.certificates)
+    else:
+        ssl_context.verify_mode = ssl.CERT_NONE
+    if settings.credential is not None:
+        _load_credential(ssl_context, settings.credential)
+    return HandshakeContext(
+        side=Side.CLIENT,
+        ssl_context=ssl_context,
+        refusing_context=_refusing_context(ssl.PROTOCOL_TLS_CLIENT),
+        trust=settings.trust,
+        asks_for_certificate=settings.verify,
+        server_name=settings.server_name or None,
+        checks_host_name=settings.verify and settings.check_host_name,
+    )
+
+
+def load_trust(ssl_context: ssl.SSLContext, certificates: tuple[bytes, ...]) -> None:
+    """Trust these PEM certificates and nothing else.
+
+    Raises CertificateError where one of them cannot be read.
+    """
+    # A certificate in a trust store is trusted for itself, also when a CA issued it: the guide's exchange
+    # uploads the peer's own certificate, not its issuer's.
+    ssl_context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
+    if not certificates:
+        return
+    try:
+        ssl_context.load_verify_locations(cadata=b"\n".join(certificates).decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise CertificateError(f"a certificate of the trust store cannot be read: {error}") from error
+
+
+def _ssl_context(protocol: int, settings: TlsServerSettings | TlsClientSettings) -> ssl.SSLContext:
+    ssl_context = ssl.SSLContext(protocol)
+    with warnings.catch_warnings():
+        # TLS 1.0 and 1.1 are offered on purpose, to see them refused.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        ssl_context.minimum_version = _VERSIONS[settings.minimum_version]
+        ssl_context.maximum_version = _VERSIONS[settings.maximum_version]
+    ssl_context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    ciphers = settings.ciphers or "DEFAULT"
+    try:
+        ssl_context.set_ciphers(f"{ciphers}:@SECLEVEL={settings.security_level}")
+    except ssl.SSLError as error:
+        raise ConfigError(f"OpenSSL knows no cipher suite of {ciphers!r}") from error
+    watch_handshakes(ssl_context)
+    return ssl_context
+
+
+def _refusing_context(protocol: int) -> ssl.SSLContext:
+    ssl_context = ssl.SSLContext(protocol)
+    ssl_context.check_hostname = False
+    ssl_context.verify_mode = ssl.CERT_REQUIRED
+    # The connection's own callback goes with its context, and the alert is yet to be seen.
+    watch_handshakes(ssl_context)
+    return ssl_context
+
+
+def _load_credential(ssl_context: ssl.SSLContext, credential: Credential) -> None:
+    with _as_file(credential.chain_pem + b"\n" + credential.key_pem) as path:
+        try:
+            ssl_context.load_cert_chain(path)
+        except (ssl.SSLError, OSError) as error:
+            raise CertificateError(
+                f"OpenSSL does not take the certificate with its key: {error}; regenerate it, or lower the "
+                "security level where it is weak on purpose"
+            ) from error
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[Path]:
+    """Lend a path to bytes that should not touch the disk: Python's ssl reads keys only from files."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("credential", os.MFD_CLOEXEC), "wb") as file:
+            file.write(content)
+            file.flush()
+            yield Path(f"/proc/self/fd/{file.fileno()}")
+    else:
+        with tempfile.TemporaryDirectory() as directory:  # mode 0700
+            path = Path(directory) / "credential.pem"
+            path.write_bytes(content)
+            yield path
