@@ -60,6 +60,10 @@ class WatchedSslObject(ssl.SSLObject):
     """An SSLObject that knows who watches its handshake."""
 
     watcher: HandshakeWatcher | None = None
+    "Who is told; nobody by default."
+
+    tls_version: str = ""
+    "The version, known from the peer's Certificate message on, also where the handshake then fails."
 
 
 def watch_handshakes(ssl_context: ssl.SSLContext) -> None:
@@ -88,9 +92,11 @@ def _on_message(
     elif direction == "read" and message_type == _CLIENT_HELLO:
         watcher.client_hello_received()
     elif direction == "read" and message_type == _CERTIFICATE:
+        tls13 = version == _TLS_1_3
+        connection.tls_version = "TLSv1.3" if tls13 else "TLSv1.2"
         # OpenSSL answers a message that cannot be parsed with decode_error by itself.
         try:
-            chain = parse_certificate_message(data, tls13=version == _TLS_1_3)
+            chain = parse_certificate_message(data, tls13=tls13)
         except RemoteProtocolError:
             return
         replacement = watcher.chain_presented(chain)

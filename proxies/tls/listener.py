@@ -36,17 +36,12 @@ class TlsListener:
         self._clock = clock
         self._observer = observer
         self._server: asyncio.Server | None = None
+        self.address = ("", 0)
+        "The address and port it listens on, or listened on last."
         # Dicts keep order: the oldest unfinished handshake comes first.
         self._handshakes: dict[TlsPump, None] = {}
         self._connections: dict[TlsPump, None] = {}
         self._idle = asyncio.Event()
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The address and port it listens on."""
-        assert self._server is not None
-        name: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
-        return name
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -60,6 +55,7 @@ class TlsListener:
             )
         except OSError as error:
             raise ConnectionFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        self.address = self._server.sockets[0].getsockname()[:2]
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
