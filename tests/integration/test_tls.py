@@ -157,9 +157,7 @@ async def test_a_peer_that_leaves_without_a_word_closed_early(running: Lab) -> N
 
 async def test_a_silent_peer_is_ended_by_the_limit(running: Lab) -> None:
     reader, writer = await asyncio.open_connection(*running.address)
-    await asyncio.sleep(0)
-    while not running.clock._heap:
-        await asyncio.sleep(0)
+    await running.server_saw.connection()
     running.clock.advance(10.0)
     async with asyncio.timeout(WAIT):
         assert await reader.read() == b""
@@ -170,9 +168,8 @@ async def test_a_silent_peer_is_ended_by_the_limit(running: Lab) -> None:
 async def test_a_peer_that_stops_in_the_middle_is_ended_by_the_limit(running: Lab) -> None:
     reader, writer = await asyncio.open_connection(*running.address)
     writer.write(bytes.fromhex("16030100ff0100"))
-    while not running.clock._heap:
-        await asyncio.sleep(0)
-    await asyncio.sleep(0.01)
+    await running.server_saw.connection()
+    await asyncio.sleep(0.01)  # the bytes come after the connection
     running.clock.advance(10.0)
     async with asyncio.timeout(WAIT):
         await reader.read()

@@ -43,6 +43,15 @@ class Recorder(NullObserver):
     verdicts: list[Verdict] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    opened_once: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def opened(self, connection: ConnectionInfo) -> None:
+        self.opened_once.set()
+
+    async def connection(self) -> None:
+        async with asyncio.timeout(WAIT):
+            await self.opened_once.wait()
+
     def judged(self, connection: ConnectionInfo, verdict: Verdict) -> None:
         self.verdicts.append(verdict)
         self.changed.set()

@@ -1,0 +1,41 @@
+"""The verdict catalogue has something to say about every reason."""
+
+import re
+
+import pytest
+
+from certs.catalogue import CATALOGUE, explain
+from certs.purposes import ServiceName, TrustStoreName
+from certs.verdict import Reason
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_a_rule_a_clause_and_a_remedy(reason: Reason) -> None:
+    explanation = explain(reason)
+    assert explanation.rule.endswith(".")
+    assert re.fullmatch(r"G\d\d|RFC \d+ [\w.]+", explanation.clause)
+    assert bool(explanation.remedy) is (reason is not Reason.ACCEPTED)
+    assert "{" not in explanation.remedy
+
+
+def test_no_entry_is_left_over() -> None:
+    assert set(CATALOGUE) == set(Reason)
+
+
+def test_a_remedy_names_store_service_and_node() -> None:
+    explanation = explain(
+        Reason.UNTRUSTED_ISSUER,
+        trust_store=TrustStoreName.CUP_TRUST,
+        services=(ServiceName.SIP_PROXY,),
+        node="imp1",
+    )
+    assert "cup-trust" in explanation.remedy
+    assert explanation.remedy.endswith("restart Cisco SIP Proxy on imp1.")
+
+
+def test_a_remedy_names_the_subject_and_the_tls_context() -> None:
+    explanation = explain(
+        Reason.SUBJECT_NOT_IN_CONTEXT, subject="cucm1.example", tls_context="Default_Context"
+    )
+    assert "Add cucm1.example in System > Security > TLS Peer Subjects" in explanation.remedy
+    assert "Default_Context" in explanation.remedy
