@@ -121,14 +121,16 @@ class TransactionLayer:
         A response whose connection is gone is tried once more, at the address in its Via (18.2.2).
         """
         transaction = outgoing.transaction
-        if transaction is None or transaction.machine.terminated:
+        if transaction is None:
             return
         if isinstance(transaction, ServerTransaction) and isinstance(outgoing.destination, Flow):
+            # Over a stream a final response has ended the transaction already: Timer J is zero there.
             fallback = _response_destination(transaction)
             if fallback is not None:
                 self._send(outgoing.wire, fallback, transaction)
                 return
-        self._fail(transaction, reason, verdict)
+        if not transaction.machine.terminated:
+            self._fail(transaction, reason, verdict)
 
     def flow_bound(self, transaction: ClientTransaction, flow: Flow) -> None:
         """Take note that a request left by this flow: what follows it goes the same way."""
