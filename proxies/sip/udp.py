@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from typing import Protocol
+from typing import Protocol, cast
 
 from proxies.observer import ConnectionInfo
 from proxies.sip.flow import Flow, Transport
@@ -17,7 +17,7 @@ class DatagramOwner(Protocol):
         """Name a new pair of addresses."""
         ...
 
-    def datagram_received(self, flow: Flow, data: bytes) -> None:
+    def datagram_received(self, socket: "UdpSocket", peer: tuple[str, int], data: bytes) -> None:
         """A datagram came in."""
         ...
 
@@ -42,12 +42,12 @@ class UdpSocket(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the socket."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # A cast: asyncio's own class is no DatagramTransport before Python 3.12.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Hand a datagram on with the flow of its source."""
-        self._owner.datagram_received(self.flow_to(addr[:2]), data)
+        """Hand a datagram on with its source."""
+        self._owner.datagram_received(self, addr[:2], data)
 
     @property
     def address(self) -> tuple[str, int]:
