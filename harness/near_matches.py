@@ -1,0 +1,10 @@
+"""Names that a person may have meant, for error messages."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(seen: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?` with the known names nearest to what was seen, or nothing."""
+    matches = difflib.get_close_matches(seen, list(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""

@@ -1,0 +1,27 @@
+"""Lab files for the tests."""
+
+SMALL = """\
+name = "small"
+domain = "lab.example"
+
+[[clusters]]
+name = "imp"
+kind = "imp"
+
+[[clusters.nodes]]
+name = "imp1"
+
+[[clusters.nodes]]
+name = "imp2"
+address = "127.20.0.20"
+
+[[clusters]]
+name = "cucm"
+kind = "cucm"
+nodes = [{ name = "cucm1" }]
+lines = [{ directory_number = "1001", user_id = "alice" }]
+
+[[users]]
+user_id = "alice"
+home_node = "imp1"
+"""
