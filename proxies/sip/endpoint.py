@@ -106,6 +106,11 @@ class SipEndpoint:
         self._layer.send_stateless(message, destination)
         self._pump()
 
+    def abandon(self, transaction: ServerTransaction) -> None:
+        """Forget a request without an answer: the peer's own timer has told it (RFC 4320 4.2)."""
+        self._layer.abandon(transaction)
+        self._pump()
+
     # What the transport tells.
 
     def flow_opened(self, flow: Flow) -> None:

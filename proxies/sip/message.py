@@ -197,7 +197,7 @@ class Response(SipMessage):
         408: "Request Timeout", 412: "Conditional Request Failed", 413: "Request Entity Too Large",
         414: "Request-URI Too Long", 415: "Unsupported Media Type", 416: "Unsupported URI Scheme",
         420: "Bad Extension", 421: "Extension Required", 423: "Interval Too Brief",
-        430: "Flow Failed", 480: "Temporarily Unavailable",
+        430: "Flow Failed", 440: "Max-Breadth Exceeded", 480: "Temporarily Unavailable",
         481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops",
         484: "Address Incomplete", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here",
         489: "Bad Event", 491: "Request Pending", 493: "Undecipherable", 500: "Server Internal Error",

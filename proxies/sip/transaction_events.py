@@ -29,6 +29,10 @@ class ServerTransaction:
     timer: tuple[float, int] | None = None
     "Its entry in the layer's timers."
 
+    def next_timer(self) -> float | None:
+        """Return when its machine's next timer is due, or None."""
+        return self.machine.next_timer()
+
     def __repr__(self) -> str:
         return f"<ServerTransaction {self.request.method} {self.machine.state.name}>"
 
@@ -51,6 +55,10 @@ class ClientTransaction:
 
     timer: tuple[float, int] | None = None
     "Its entry in the layer's timers."
+
+    def next_timer(self) -> float | None:
+        """Return when its machine's next timer is due, or None."""
+        return self.machine.next_timer()
 
     def __repr__(self) -> str:
         return f"<ClientTransaction {self.request.method} {self.machine.state.name}>"

@@ -72,7 +72,7 @@ class TransactionLayer:
         self._servers: dict[Key, ServerTransaction] = {}
         self._clients: dict[Key, ClientTransaction] = {}
         self._by_flow: dict[Flow, set[ClientTransaction]] = {}
-        self._queue = TimerQueue()
+        self._queue: TimerQueue[ServerTransaction | ClientTransaction] = TimerQueue()
         self._events: deque[LayerEvent] = deque()
         self._outputs: deque[Outgoing] = deque()
         # Marks the answers that are given without a transaction, so that their ACKs are known too.
@@ -208,6 +208,13 @@ class TransactionLayer:
     def send_stateless(self, message: Request | Response, destination: Destination | Flow) -> None:
         """Send a message that belongs to no transaction: the ACK for a 2xx response (13.2.2.4, 16.11)."""
         self._send(message.encode(), destination, None)
+
+    def abandon(self, transaction: ServerTransaction) -> None:
+        """Forget a request without an answer: the peer's own timer has told it (RFC 4320 4.2)."""
+        if not transaction.machine.terminated:
+            transaction.machine.transport_failed()
+            self._queue.update(transaction)
+            self._forget(transaction)
 
     # How requests are taken.
 

@@ -156,3 +156,21 @@ def acknowledge(invite: Request, response: Response) -> Request:
     fields.append(HeaderField.make("CSeq", f"{cseq_of(invite)[0]} ACK"))
     fields.append(HeaderField.make("Content-Length", "0"))
     return Request("ACK", invite.uri, fields)
+
+
+def cancel(invite: Request) -> Request:
+    """Return the CANCEL of a request that we sent (9.1)."""
+    via, _ = split_first(invite.required("via"))
+    kept = [
+        field for field in invite.fields if field.name in ("route", "from", "to", "call-id", "max-forwards")
+    ]
+    return Request(
+        "CANCEL",
+        invite.uri,
+        [
+            HeaderField.make("Via", via),
+            *kept,
+            HeaderField.make("CSeq", f"{cseq_of(invite)[0]} CANCEL"),
+            HeaderField.make("Content-Length", "0"),
+        ],
+    )

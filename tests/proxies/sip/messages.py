@@ -26,7 +26,7 @@ def make_flow(
 def parse(text: str) -> Request | Response:
     """Parse a message written with plain line ends."""
     head, _, body = text.partition("\n\n")
-    message = parse_head(head.encode())
+    message = parse_head(head.replace("\n", "\r\n").encode())
     message.body = body.encode()
     return message
 
