@@ -1,0 +1,73 @@
+# The presence lab. `make help` lists what can be made.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+HARNESS := $(BIN)/imp-harness
+STAMPS := $(VENV)/.stamps
+ARGS ?=
+
+# uv where it is there, else venv and pip; the same packages either way.
+ifneq ($(shell command -v uv 2>/dev/null),)
+MAKE_VENV := uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+INSTALL := uv pip install --quiet --python $(BIN)/python
+else
+MAKE_VENV := $(PYTHON) -m venv $(VENV)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: help scenario scenarios lab test interop check bench clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+$(STAMPS)/run: pyproject.toml
+	@echo "setting up $(VENV)" >&2
+	@$(MAKE_VENV)
+	@$(INSTALL) --editable .
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/tests: $(STAMPS)/run
+	@echo "setting up the tests in $(VENV)" >&2
+	@$(INSTALL) --editable '.[tests]'
+	@touch $@
+
+$(STAMPS)/interop: $(STAMPS)/tests
+	@$(INSTALL) --editable '.[interop]'
+	@touch $@
+
+$(STAMPS)/check: $(STAMPS)/tests
+	@$(INSTALL) --editable '.[check]'
+	@touch $@
+
+scenario: $(STAMPS)/run ## run one scenario: make scenario NAME=sip-intracluster-tls
+	@$(HARNESS) scenario run $(NAME) $(ARGS)
+
+scenarios: $(STAMPS)/run ## run all scenarios
+	@$(HARNESS) scenario run --all --keep-going $(ARGS)
+
+lab: $(STAMPS)/run ## bring a lab up until Ctrl-C, for clients of your own
+	@$(HARNESS) up $(ARGS)
+
+test: $(STAMPS)/tests ## run the tests
+	@$(BIN)/python -m pytest -q -n 2 -m "not interop" $(ARGS)
+
+interop: $(STAMPS)/interop ## run the tests against Kamailio, SIPp, openssl and aiosip
+	@$(BIN)/python -m pytest -q -m interop $(ARGS)
+
+check: $(STAMPS)/check ## format, lint and type-check
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(STAMPS)/interop ## measure against openssl s_server and Kamailio
+	@$(BIN)/python -m bench.handshakes $(ARGS)
+	@$(BIN)/python -m bench.messages $(ARGS)
+
+clean: ## remove what was made: .venv, runs, caches
+	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
