@@ -1,0 +1,268 @@
+"""The ledger of a lab: every connection, verdict and message, kept and written as JSON lines.
+
+Services append; formatting waits until somebody reads or the run ends. Credentials in SIP headers are masked
+before a line is written.
+"""
+
+import asyncio
+import base64
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from certs.verdict import PresentedCertificate, Verdict
+from proxies.observer import ConnectionInfo, Direction
+
+MAXIMUM_ENTRIES: Final = 200_000
+"Entries kept in memory; the oldest go first, and the count of those that went is written down."
+
+MAXIMUM_MESSAGE: Final = 16 * 1024
+"Bytes of one message that are written down."
+
+_SECRETS: Final = re.compile(
+    r"(?im)^((?:proxy-)?authorization\s*:.*?\b(?:response|cnonce)\s*=\s*)(\"[^\"]*\"|[^,\s]+)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A connection was accepted or made."""
+
+    at: datetime
+    "When, UTC."
+
+    connection: ConnectionInfo
+    "Which."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A handshake ended, or a service let something in or refused it."""
+
+    at: datetime
+    "When, UTC."
+
+    connection: ConnectionInfo
+    "On which connection."
+
+    verdict: Verdict
+    "How."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSeen:
+    """A whole message crossed a socket."""
+
+    at: datetime
+    "When, UTC."
+
+    connection: ConnectionInfo
+    "On which connection."
+
+    direction: Direction
+    "Seen from the node that observed it."
+
+    wire: bytes
+    "Its bytes, decrypted."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A connection ended."""
+
+    at: datetime
+    "When, UTC."
+
+    connection: ConnectionInfo
+    "Which."
+
+    why: str
+    "By whom or by what."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a scenario or a person did: a step, an administration, a restart."""
+
+    at: datetime
+    "When, UTC."
+
+    text: str
+    "In words."
+
+
+Entry = Opened | Judged | MessageSeen | Closed | Note
+
+
+class Ledger:
+    """Implements `proxies.observer.Observer` for all services of a lab."""
+
+    def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._entries: deque[Entry] = deque(maxlen=MAXIMUM_ENTRIES)
+        self._appended = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    # proxies.observer.Observer
+
+    def opened(self, connection: ConnectionInfo) -> None:
+        """Take down a connection."""
+        self._append(Opened(at=self._now(), connection=connection))
+
+    def judged(self, connection: ConnectionInfo, verdict: Verdict) -> None:
+        """Take down a verdict."""
+        self._append(Judged(at=self._now(), connection=connection, verdict=verdict))
+
+    def message(self, connection: ConnectionInfo, direction: Direction, wire: bytes) -> None:
+        """Take down a message."""
+        self._append(MessageSeen(at=self._now(), connection=connection, direction=direction, wire=wire))
+
+    def closed(self, connection: ConnectionInfo, why: str) -> None:
+        """Take down the end of a connection."""
+        self._append(Closed(at=self._now(), connection=connection, why=why))
+
+    # The lab itself
+
+    def note(self, text: str) -> None:
+        """Take down what somebody did."""
+        self._append(Note(at=self._now(), text=text))
+
+    @property
+    def position(self) -> int:
+        """How many entries there have been: a mark for `since`."""
+        return self._appended
+
+    def entries(self, *, since: int = 0) -> Iterator[Entry]:
+        """Yield what was taken down since a mark, oldest first."""
+        skip = max(0, since - (self._appended - len(self._entries)))
+        return (entry for number, entry in enumerate(tuple(self._entries)) if number >= skip)
+
+    def verdicts(
+        self, *, since: int = 0, node: str | None = None, accepted: bool | None = None
+    ) -> list[Judged]:
+        """Return the verdicts since a mark, of one node, of one outcome."""
+        return [
+            entry
+            for entry in self.entries(since=since)
+            if isinstance(entry, Judged)
+            and (node is None or entry.connection.node == node)
+            and (accepted is None or entry.verdict.accepted is accepted)
+        ]
+
+    async def wait_for(
+        self, wanted: Callable[[Entry], bool], *, since: int = 0, within: float = 5.0
+    ) -> Entry | None:
+        """Return the first entry since a mark that is wanted, or None when its seconds are up."""
+        mark = since
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    position = self.position
+                    for entry in self.entries(since=mark):
+                        if wanted(entry):
+                            return entry
+                    mark = position
+                    await self._next_append()
+        except TimeoutError:
+            return None
+
+    def write(self, path: Path) -> None:
+        """Write all entries as JSON, one object a line."""
+        with path.open("w", encoding="utf-8") as file:
+            lost = self._appended - len(self._entries)
+            if lost:
+                file.write(json.dumps({"event": "lost", "count": lost}) + "\n")
+            for entry in self._entries:
+                file.write(json.dumps(encode_entry(entry), ensure_ascii=False) + "\n")
+
+    def _append(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._appended += 1
+        if self._waiting:
+            for future in self._waiting:
+                if not future.done():
+                    future.set_result(None)
+            self._waiting.clear()
+
+    async def _next_append(self) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            await future
+        finally:
+            self._waiting.discard(future)
+
+
+def encode_entry(entry: Entry) -> dict[str, Any]:
+    """Return an entry as JSON values."""
+    head = {"at": entry.at.isoformat(timespec="microseconds")}
+    match entry:
+        case Opened():
+            return head | {"event": "opened", "connection": asdict(entry.connection)}
+        case Judged():
+            name = {"connection": entry.connection.id, "node": entry.connection.node}
+            return head | {"event": "judged"} | name | {"verdict": encode_verdict(entry.verdict)}
+        case MessageSeen():
+            return (
+                head
+                | {
+                    "event": "message",
+                    "connection": entry.connection.id,
+                    "direction": entry.direction,
+                    "size": len(entry.wire),
+                }
+                | _encode_wire(entry.wire)
+            )
+        case Closed():
+            return head | {"event": "closed", "connection": entry.connection.id, "why": entry.why}
+        case Note():
+            return head | {"event": "note", "text": entry.text}
+
+
+def encode_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as JSON values, without what is empty."""
+    values: dict[str, Any] = {
+        "accepted": verdict.accepted,
+        "reason": verdict.reason,
+        "side": verdict.side,
+        "rule": verdict.rule,
+        "clause": verdict.clause,
+        "remedy": verdict.remedy,
+        "detail": verdict.detail,
+        "alert_sent": verdict.alert_sent,
+        "alert_received": verdict.alert_received,
+        "verify_code": verdict.verify_code,
+        "tls_version": verdict.tls_version,
+        "cipher": verdict.cipher,
+        "presented_chain": [_encode_certificate(certificate) for certificate in verdict.presented_chain],
+    }
+    return {key: value for key, value in values.items() if value not in ("", 0, []) or key == "accepted"}
+
+
+def _encode_certificate(certificate: PresentedCertificate) -> dict[str, Any]:
+    return {
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "names": list(certificate.subject_alternative_names),
+        "serial": certificate.serial,
+        "not_before": certificate.not_before.isoformat(),
+        "not_after": certificate.not_after.isoformat(),
+        "sha256": certificate.sha256,
+        "key": certificate.key,
+        "signature_algorithm": certificate.signature_algorithm,
+    }
+
+
+def _encode_wire(wire: bytes) -> dict[str, str]:
+    cut = wire[:MAXIMUM_MESSAGE]
+    try:
+        return {"text": _SECRETS.sub(r"\1<masked>", cut.decode("utf-8"))}
+    except UnicodeDecodeError:
+        head, _, body = cut.partition(b"\r\n\r\n")
+        text = _SECRETS.sub(r"\1<masked>", head.decode("utf-8", "backslashreplace"))
+        return {"text": text, "body_base64": base64.b64encode(body).decode("ascii")}
