@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from certs.errors import ConfigError
-from harness.near_matches import near_matches
+from harness.near_matches import did_you_mean
 from harness.scenario import Scenario
 
 PACKAGE = "scenarios"
@@ -29,15 +29,23 @@ class Catalogue:
         """All names, sorted."""
         return list(self.files)
 
-    def load(self, name: str) -> Scenario:
-        """Import a scenario.
+    def check(self, name: str) -> Path:
+        """Return the file of a scenario.
 
-        Raises ConfigError where there is none of this name, naming near ones, or its file declares another.
+        Raises ConfigError where there is none of this name; it names near ones.
         """
         path = self.files.get(name)
         if path is None:
-            hint = near_matches(name, self.names)
-            raise ConfigError(f"no scenario is called {name!r}{hint}; `imp-harness scenario list` shows all")
+            hint = did_you_mean(name, self.names) or f"; there are {', '.join(self.names)}"
+            raise ConfigError(f"no scenario is called {name!r}{hint}")
+        return path
+
+    def load(self, name: str) -> Scenario:
+        """Import a scenario.
+
+        Raises ConfigError where there is none of this name, or its file declares another.
+        """
+        path = self.check(name)
         module = self._import(path)
         declared = [value for value in vars(module).values() if isinstance(value, Scenario)]
         if [found.name for found in declared] != [name]:

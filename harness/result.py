@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from certs.verdict import Verdict
 from harness.ledger import encode_verdict
 from harness.steps import Outcome, Step
-from certs.verdict import Verdict
 
 EXIT_STATUS = {Outcome.PASSED: 0, Outcome.FAILED: 1, Outcome.ERROR: 2}
 "The exit status of `imp-harness scenario run`; of several outcomes the worst one counts."
