@@ -24,9 +24,8 @@ MAXIMUM_ENTRIES: Final = 200_000
 MAXIMUM_MESSAGE: Final = 16 * 1024
 "Bytes of one message that are written down."
 
-_SECRETS: Final = re.compile(
-    r"(?im)^((?:proxy-)?authorization\s*:.*?\b(?:response|cnonce)\s*=\s*)(\"[^\"]*\"|[^,\s]+)"
-)
+_CREDENTIALS: Final = re.compile(r"(?im)^(?:proxy-)?authorization\s*:.*$")
+_SECRETS: Final = re.compile(r"(?i)\b(response|cnonce)(\s*=\s*)(\"[^\"]*\"|[^,\s]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,8 +260,13 @@ def _encode_certificate(certificate: PresentedCertificate) -> dict[str, Any]:
 def _encode_wire(wire: bytes) -> dict[str, str]:
     cut = wire[:MAXIMUM_MESSAGE]
     try:
-        return {"text": _SECRETS.sub(r"\1<masked>", cut.decode("utf-8"))}
+        return {"text": _mask(cut.decode("utf-8"))}
     except UnicodeDecodeError:
         head, _, body = cut.partition(b"\r\n\r\n")
-        text = _SECRETS.sub(r"\1<masked>", head.decode("utf-8", "backslashreplace"))
+        text = _mask(head.decode("utf-8", "backslashreplace"))
         return {"text": text, "body_base64": base64.b64encode(body).decode("ascii")}
+
+
+def _mask(text: str) -> str:
+    """Hide what a digest answer proves the password by."""
+    return _CREDENTIALS.sub(lambda line: _SECRETS.sub(r"\1\2<masked>", line[0]), text)
