@@ -1,39 +1,54 @@
 """A lab that runs: all nodes of a lab file, up on their own addresses."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import fcntl
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Final
 
-from harness.lab_file import LabFile
-from harness.node import CucmNode, ImpNode
-from harness.topology import LabPlan
+from certs.authority import CertificateAuthority
+from certs.errors import ConfigError
+from certs.storage import make_directory
+from harness.addresses import LOOPBACK, reserve_range
+from harness.cluster_settings import User
+from harness.database import Database
+from harness.lab_file import CertificateSource, CucmClusterEntry, ImpClusterEntry, LabFile
+from harness.names import LabNames
+from harness.near_matches import did_you_mean
+from harness.node import CucmNode, ImpNode, NodeSurroundings
+from harness.provisioning import database_url, provision_cluster
+from harness.service_state import ServiceFailed
+from harness.topology import ClusterPlan, CucmNodePlan, ImpNodePlan, LabPlan, plan_lab
 from proxies.clock import LoopClock
-from proxies.observer import Observer
+from proxies.observer import NullObserver, Observer
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Lab:
-    """All nodes of a lab file, up on their own addresses."""
+    """All nodes of a lab file, up on their own addresses. Made by `Lab.start`."""
 
-    plan: LabPlan
-    "Clusters and nodes with names and addresses."
-
-    work_directory: Path
-    "Where the nodes keep their folders and the clusters their databases."
-
-    clock: LoopClock
-    "The time of all nodes; `advance` moves it forward."
-
-    observer: Observer
-    "What takes down what happens on sockets."
-
-    imp: tuple[ImpNode, ...]
-    "The IM and Presence nodes, in the lab file's order."
-
-    cucm: tuple[CucmNode, ...]
-    "The CUCM nodes, in the lab file's order."
-
-    boot_seconds: float
-    "How long it took until all services had started."
+    def __init__(
+        self, plan: LabPlan, lab_file: LabFile, work_directory: Path, clock: LoopClock, observer: Observer
+    ) -> None:
+        self.plan = plan
+        "Clusters and nodes with names and addresses."
+        self.work_directory = work_directory
+        "Where the nodes keep their folders and the clusters their databases."
+        self.clock = clock
+        "The time of all nodes; `advance` moves it forward."
+        self.observer = observer
+        "What takes down what happens on sockets."
+        self.names = LabNames(plan)
+        "The lab's names, as a client beside the nodes sees them."
+        self.boot_seconds = 0.0
+        "How long it took until all services had started."
+        self._lab_file = lab_file
+        self._nodes: dict[str, ImpNode | CucmNode] = {}
 
     @classmethod
     @asynccontextmanager
@@ -42,24 +57,141 @@ class Lab:
         lab_file: LabFile,
         *,
         work_directory: Path,
-        observer: Observer,
+        observer: Observer | None = None,
         clock: LoopClock | None = None,
     ) -> AsyncIterator["Lab"]:
         """Bring all nodes up on a range of addresses of their own, and take them down at the end.
 
         Raises ConfigError where the lab cannot be as the file says, ServiceFailed where a service cannot start.
         """
-        yield cls()
-        raise NotImplementedError
+        began = time.perf_counter()
+        with _hold(work_directory), reserve_range(lab_file.address_range) as reserved:
+            plan = plan_lab(lab_file, reserved.network)
+            _warn_of_addresses(plan)
+            lab = cls(plan, lab_file, work_directory, clock or LoopClock(), observer or NullObserver())
+            try:
+                await lab._boot()
+                lab.boot_seconds = time.perf_counter() - began
+                yield lab
+            finally:
+                await lab._shut_down()
+
+    @property
+    def imp(self) -> tuple[ImpNode, ...]:
+        """The IM and Presence nodes, in the lab file's order."""
+        return tuple(node for node in self._in_order() if isinstance(node, ImpNode))
+
+    @property
+    def cucm(self) -> tuple[CucmNode, ...]:
+        """The CUCM nodes, in the lab file's order."""
+        return tuple(node for node in self._in_order() if isinstance(node, CucmNode))
 
     def node(self, name: str) -> ImpNode | CucmNode:
         """Return a node by its short or full name. Raises ConfigError where there is none."""
-        raise NotImplementedError
+        for node in self._nodes.values():
+            if name in (node.plan.name, node.plan.fqdn):
+                return node
+        raise ConfigError(f"no node is called {name!r}{did_you_mean(name, self._nodes)}")
 
     def resolve(self, name: str) -> str:
         """Return the address of a host of the lab. Raises ConnectionFailed where there is none."""
-        raise NotImplementedError
+        return self.names.resolve(name)
 
-    def digest_password(self, user_id: str) -> str:
-        """Return a user's password for SIP digest, given or generated. Raises ConfigError where none is."""
-        raise NotImplementedError
+    async def user(self, user_id: str) -> User:
+        """Return a user as the home cluster's database has it, the digest password too.
+
+        Raises ConfigError where the lab has no such user.
+        """
+        known: list[str] = []
+        for node in self.imp:
+            for user in (await node.read_settings()).users:
+                if user.user_id == user_id:
+                    return user
+                known.append(user.user_id)
+        raise ConfigError(f"no user is called {user_id!r}{did_you_mean(user_id, known)}")
+
+    def _in_order(self) -> Iterator[ImpNode | CucmNode]:
+        return (self._nodes[plan.name] for plan in self.plan.nodes)
+
+    async def _boot(self) -> None:
+        authority = None
+        if self._lab_file.certificates is CertificateSource.CA_SIGNED:
+            authority = CertificateAuthority.load_or_create(self.work_directory / "ca")
+        self._make_nodes(authority)
+        failures: list[ServiceFailed] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                for cluster, entry in zip(self.plan.clusters, self._lab_file.clusters, strict=True):
+                    group.create_task(
+                        self._boot_cluster(cluster, entry, failures), name=f"boot {cluster.name}"
+                    )
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from errors
+        if failures:
+            for other in failures[1:]:
+                failures[0].add_note(str(other))
+            raise failures[0]
+
+    def _make_nodes(self, authority: CertificateAuthority | None) -> None:
+        for cluster, entry in zip(self.plan.clusters, self._lab_file.clusters, strict=True):
+            url = database_url(entry, self.work_directory)
+            for plan in cluster.nodes:
+                surroundings = NodeSurroundings(
+                    directory=self.work_directory / cluster.name / plan.name,
+                    names=LabNames(self.plan),
+                    clock=self.clock,
+                    observer=self.observer,
+                    key_algorithm=self._lab_file.key_algorithm,
+                    authority=authority,
+                )
+                match plan:
+                    case ImpNodePlan():
+                        self._nodes[plan.name] = ImpNode(plan, cluster, surroundings, Database(url))
+                    case CucmNodePlan():
+                        self._nodes[plan.name] = CucmNode(plan, cluster, surroundings, Database(url))
+
+    async def _boot_cluster(
+        self, cluster: ClusterPlan, entry: ImpClusterEntry | CucmClusterEntry, failures: list[ServiceFailed]
+    ) -> None:
+        make_directory(self.work_directory / cluster.name)
+        async with aclosing(Database(database_url(entry, self.work_directory))) as database:
+            await database.prepare()
+            await provision_cluster(entry, self._lab_file, database)
+        async with asyncio.TaskGroup() as group:
+            for plan in cluster.nodes:
+                group.create_task(self._boot_node(self._nodes[plan.name], failures), name=f"boot {plan.name}")
+
+    async def _boot_node(self, node: ImpNode | CucmNode, failures: list[ServiceFailed]) -> None:
+        failures.extend(await node.boot())
+
+    async def _shut_down(self) -> None:
+        # Not a task group: a node that fails must not keep the others from closing their sockets.
+        ends = await asyncio.gather(
+            *(node.shut_down() for node in self._nodes.values()), return_exceptions=True
+        )
+        for end in ends:
+            for failure in [end] if isinstance(end, BaseException) else end:
+                _log.warning("%s", failure)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+@contextmanager
+def _hold(work_directory: Path) -> Iterator[None]:
+    """Keep another run out of the lab's folder; the kernel lets go of the lock when the process ends."""
+    make_directory(work_directory)
+    with (work_directory / "lab.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{work_directory} belongs to a lab that runs; name another folder") from None
+        yield
+
+
+def _warn_of_addresses(plan: LabPlan) -> None:
+    for node in plan.nodes:
+        if IPv4Address(node.address) not in LOOPBACK:
+            _log.warning("%s listens on %s: other machines may reach it", node.name, node.address)

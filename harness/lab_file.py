@@ -164,6 +164,9 @@ class ImpClusterEntry(_Table):
     domain: Domain | None = None
     "Its SIP and XMPP domain; without one it is the lab's."
 
+    database: str | None = None
+    "The URL of its database; without one it is a SQLite file in the lab's folder."
+
     nodes: tuple[ImpNodeEntry, ...] = Field(min_length=1, max_length=6)
     "Its nodes."
 
@@ -179,6 +182,9 @@ class CucmClusterEntry(_Table):
 
     domain: Domain | None = None
     "Its domain; without one it is the lab's."
+
+    database: str | None = None
+    "The URL of its database; without one it is a SQLite file in the lab's folder."
 
     nodes: tuple[CucmNodeEntry, ...] = Field(min_length=1, max_length=20)
     "Its nodes."

@@ -3,80 +3,196 @@
 Nodes share nothing but sockets and the cluster's database, also where they run in one event loop.
 """
 
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Final, Generic
 
+from certs.authority import CertificateAuthority
+from certs.credential import Credential
+from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
 from certs.key_store import KeyStore
-from certs.purposes import ServiceName
-from harness.service_state import ServiceStatus
-from harness.topology import CucmNodePlan, ImpNodePlan
+from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
+from harness.cluster_settings import OWNERS, CucmSettings, ImpSettings
+from harness.cucm_configuration import CucmConfiguration
+from harness.database import Database
+from harness.imp_configuration import ImpConfiguration
+from harness.names import LabNames
+from harness.service_control import Service, ServiceControl, ServiceEnvironment
+from harness.service_runs import RestartNeeded, ServiceRuns, changed_since
+from harness.service_state import ServiceFailed
+from harness.services import CUCM_SERVICES, IMP_SERVICES
+from harness.snapshots import PlanT, SettingsT, Snapshot, present_digests, take_snapshot
+from harness.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
+from proxies.clock import SchedulingClock
+from proxies.observer import Observer
+
+_KEY_STORE_DIRECTORY: Final = "certificates"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestartNeeded:
-    """A service that runs on settings or certificates which are no longer the present ones."""
+class NodeSurroundings:
+    """What a node finds when it boots: what a real one gets from its installation and its network."""
 
-    node: str
-    "The node's name."
+    directory: Path
+    "The folder of its own."
 
-    service: ServiceName
-    "The service to restart in Control Center."
+    names: LabNames
+    "The names of the lab, as its own resolver knows them."
 
-    topics: tuple[str, ...]
-    "What changed, by the names of pages and certificates."
+    clock: SchedulingClock
+    "The time."
+
+    observer: Observer
+    "What takes down what happens on its sockets."
+
+    key_algorithm: KeyAlgorithm
+    "The keys it makes."
+
+    authority: CertificateAuthority | None
+    "The CA that signs its first certificates; None where it signs them itself."
 
 
-class ServiceControl:
-    """Control Center of one node."""
+class Node(Generic[PlanT, SettingsT]):
+    """What the nodes of both kinds of clusters have."""
 
-    async def start(self, service: ServiceName) -> None:
-        """Start a service on a new snapshot. Raises ServiceFailed where it cannot."""
+    purposes: ClassVar[tuple[CertificatePurpose, ...]]
+    "The certificates of its own, made at first boot."
+
+    trust_stores: ClassVar[tuple[TrustStoreName, ...]]
+    "Its trust stores."
+
+    def __init__(
+        self,
+        plan: PlanT,
+        cluster: ClusterPlan,
+        surroundings: NodeSurroundings,
+        database: Database,
+        builders: Mapping[ServiceName, Callable[[Snapshot[PlanT, SettingsT], ServiceEnvironment], Service]],
+    ) -> None:
+        """Take the node's own connection to its cluster's database, which the node closes when it shuts down."""
+        self.plan = plan
+        "Its names, address and ports."
+        self.cluster = cluster
+        "Its cluster."
+        self.surroundings = surroundings
+        "Its folder, resolver, time and keys."
+        self.key_store = KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
+        "Its certificates and trust stores."
+        self._database = database
+        self._runs = ServiceRuns(database)
+        self.services: ServiceControl[Snapshot[PlanT, SettingsT]] = ServiceControl(
+            plan.name,
+            builders=builders,
+            take_snapshot=self.take_snapshot,
+            environment=ServiceEnvironment(
+                clock=surroundings.clock, observer=surroundings.observer, names=surroundings.names
+            ),
+            runs=self._runs,
+        )
+        "Control Center."
+
+    async def read_settings(self) -> SettingsT:
+        """Return the cluster's settings as they are now."""
         raise NotImplementedError
 
-    async def stop(self, service: ServiceName) -> None:
-        """Stop a service: its sockets are closed."""
-        raise NotImplementedError
+    async def boot(self) -> tuple[ServiceFailed, ...]:
+        """Make what certificates are missing, start the services, and return what could not start."""
+        await self._database.prepare()
+        await asyncio.to_thread(self._make_certificates)
+        return await self.services.boot()
 
-    async def restart(self, service: ServiceName) -> None:
-        """Stop a service and start it on a new snapshot."""
-        raise NotImplementedError
+    async def shut_down(self) -> tuple[ServiceFailed, ...]:
+        """Stop the services, close the database, and return what hung."""
+        try:
+            return await self.services.shut_down()
+        finally:
+            await self._database.aclose()
 
-    def status(self, service: ServiceName) -> ServiceStatus:
-        """Return a service's line of Control Center."""
-        raise NotImplementedError
+    async def take_snapshot(self, service: ServiceName) -> Snapshot[PlanT, SettingsT]:
+        """Return what a service would start with now.
+
+        Raises CertificateError where one of its certificates is missing or damaged.
+        """
+        settings = await self.read_settings()
+        return take_snapshot(self.plan, self.cluster, service, settings, self.key_store)
 
     async def restart_needed(self) -> tuple[RestartNeeded, ...]:
-        """Return which services run on what is no longer the present settings."""
-        raise NotImplementedError
+        """Return which services run on what is no longer present.
+
+        The settings are the cluster's, so all nodes of the cluster are told of; certificates and trust stores
+        are this node's own.
+        """
+        here = present_digests(tuple(OWNERS), await self.read_settings(), self.key_store)
+        everywhere = {topic: digest for topic, digest in here.items() if topic not in _OF_ONE_NODE}
+        needed = []
+        for run in await self._runs.started():
+            topics = changed_since(run, here if run.node == self.plan.name else everywhere)
+            if topics:
+                needed.append(RestartNeeded(node=run.node, service=run.service, topics=topics))
+        return tuple(needed)
+
+    def issue_self_signed(self, purpose: CertificatePurpose) -> Credential:
+        """Issue a new certificate as at first boot: CN is the full name, with a new key."""
+        return issue_self_signed(self._spec(), make_key(self.surroundings.key_algorithm))
+
+    def _spec(self) -> CertificateSpec:
+        now = self.surroundings.clock.now()
+        return CertificateSpec.for_node(self.plan.fqdn, self.plan.address, now=now)
+
+    def _make_certificates(self) -> None:
+        authority = self.surroundings.authority
+        if authority is None:
+            self.key_store.ensure_own(self.purposes, self.issue_self_signed)
+            return
+        self.key_store.ensure_own(
+            self.purposes, lambda _: authority.issue(self._spec(), self.surroundings.key_algorithm)
+        )
+        for store in self.trust_stores:
+            self.key_store.add_trust(store, authority.root_pem)
 
 
-class ImpNode:
+_OF_ONE_NODE: Final = frozenset({*CertificatePurpose, *TrustStoreName})
+"Topics that each node of a cluster has for itself."
+
+
+class ImpNode(Node[ImpNodePlan, ImpSettings]):
     """An IM and Presence node."""
 
-    plan: ImpNodePlan
-    "Its names, address and ports."
+    purposes = (
+        CertificatePurpose.TOMCAT,
+        CertificatePurpose.CUP,
+        CertificatePurpose.CUP_XMPP,
+        CertificatePurpose.CUP_XMPP_S2S,
+    )
+    trust_stores = (TrustStoreName.CUP_TRUST, TrustStoreName.CUP_XMPP_TRUST, TrustStoreName.TOMCAT_TRUST)
 
-    directory: Path
-    "Its own folder."
+    def __init__(
+        self, plan: ImpNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database
+    ) -> None:
+        super().__init__(plan, cluster, surroundings, database, IMP_SERVICES)
+        self.configuration = ImpConfiguration(database)
+        "The cluster's settings, as this node reads and writes them."
 
-    key_store: KeyStore
-    "Its certificates and trust stores."
-
-    services: ServiceControl
-    "Control Center."
+    async def read_settings(self) -> ImpSettings:
+        """Return the cluster's settings as they are now."""
+        return await self.configuration.settings()
 
 
-class CucmNode:
+class CucmNode(Node[CucmNodePlan, CucmSettings]):
     """A CUCM node."""
 
-    plan: CucmNodePlan
-    "Its names, address and ports."
+    purposes = (CertificatePurpose.TOMCAT, CertificatePurpose.CALLMANAGER)
+    trust_stores = (TrustStoreName.CALLMANAGER_TRUST, TrustStoreName.TOMCAT_TRUST)
 
-    directory: Path
-    "Its own folder."
+    def __init__(
+        self, plan: CucmNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database
+    ) -> None:
+        super().__init__(plan, cluster, surroundings, database, CUCM_SERVICES)
+        self.configuration = CucmConfiguration(database)
+        "The cluster's settings, as this node reads and writes them."
 
-    key_store: KeyStore
-    "Its certificates and trust stores."
-
-    services: ServiceControl
-    "Control Center."
+    async def read_settings(self) -> CucmSettings:
+        """Return the cluster's settings as they are now."""
+        return await self.configuration.settings()

@@ -1,0 +1,185 @@
+"""What is configured in a cluster, as values: the words and defaults are those of the product's pages."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from certs.errors import ConfigError
+from certs.purposes import RESTARTS, CertificatePurpose, ServiceName, TrustStoreName
+from proxies.sip.flow import Transport
+from proxies.sip.sip_trunk_profile import SipTrunk, SipTrunkSecurityProfile
+
+DEFAULT_TLS_CONTEXT: Final = "Default_Cisco_UPS_SIP_Proxy_Peer_Auth_TLS_Context"
+"The TLS context of the SIP proxy's peer-authenticated listener (G19)."
+
+
+class SettingTopic(StrEnum):
+    """A part of the configuration that takes effect as one; the value is its name on the product's pages."""
+
+    TLS_PEER_SUBJECTS = "TLS Peer Subjects"
+    TLS_CONTEXT = "TLS Context Configuration"
+    INCOMING_ACL = "Incoming ACL"
+    PROXY_TO_PROXY_TRANSPORT = "SIP Intra-cluster Proxy-to-Proxy Transport Protocol"
+    USERS = "User Assignment"
+    SIP_TRUNK_SECURITY_PROFILES = "SIP Trunk Security Profile"
+    SIP_TRUNKS = "SIP Trunk"
+    LINES = "Directory Number"
+
+
+Topic = SettingTopic | CertificatePurpose | TrustStoreName
+"Whatever a service reads when it starts."
+
+_SIP_PROXY = (ServiceName.SIP_PROXY,)
+_CALLMANAGER = (ServiceName.CALLMANAGER,)
+
+OWNERS: Final[Mapping[Topic, tuple[ServiceName, ...]]] = MappingProxyType(
+    {
+        **dict(RESTARTS.items()),
+        SettingTopic.TLS_PEER_SUBJECTS: _SIP_PROXY,
+        SettingTopic.TLS_CONTEXT: _SIP_PROXY,
+        SettingTopic.INCOMING_ACL: _SIP_PROXY,
+        SettingTopic.PROXY_TO_PROXY_TRANSPORT: _SIP_PROXY,
+        SettingTopic.USERS: _SIP_PROXY,
+        SettingTopic.SIP_TRUNK_SECURITY_PROFILES: _CALLMANAGER,
+        SettingTopic.SIP_TRUNKS: _CALLMANAGER,
+        SettingTopic.LINES: _CALLMANAGER,
+    }
+)
+"Which services read a topic when they start, and so must restart before a change takes effect (G15, G19, G20)."
+
+
+def topics_of(service: ServiceName) -> tuple[Topic, ...]:
+    """Return what a service reads when it starts."""
+    return tuple(topic for topic, owners in OWNERS.items() if service in owners)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsPeerSubject:
+    """A line of System > Security > TLS Peer Subjects (G18)."""
+
+    peer_subject_name: str
+    "The CN that the peer's certificate carries."
+
+    description: str = ""
+    "The peer's name, for people."
+
+    def __post_init__(self) -> None:
+        if not self.peer_subject_name.strip():
+            raise ConfigError(
+                "Peer Subject Name: expected the subject CN of the peer's certificate, seen nothing"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsContext:
+    """A page of System > Security > TLS Context Configuration (G19)."""
+
+    name: str = DEFAULT_TLS_CONTEXT
+    "Its name."
+
+    selected_peer_subjects: frozenset[str] = frozenset()
+    "Selected TLS Peer Subjects: the peers that are let in."
+
+    selected_ciphers: tuple[str, ...] = ()
+    "Selected TLS Ciphers for TLS 1.2 and lower; none selected means the library's."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingAcl:
+    """A line of System > Security > Incoming ACL: who needs no digest authentication."""
+
+    address_pattern: str
+    "An address, a network as 127.20.0.0/24, or `all`."
+
+    description: str = ""
+    "Free text for people."
+
+    def __post_init__(self) -> None:
+        if self.address_pattern == "all":
+            return
+        try:
+            ipaddress.ip_network(self.address_pattern)
+        except ValueError:
+            raise ConfigError(
+                f"Address Pattern: expected an address, a network or all, seen {self.address_pattern!r}"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A user who is assigned to a node."""
+
+    user_id: str
+    "The user part of the address."
+
+    home_node: str
+    "The short name of the node."
+
+    digest_password: str = field(repr=False)
+    "What SIP digest authentication asks for."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of CUCM."""
+
+    directory_number: str
+    "Its number."
+
+    user_id: str = ""
+    "The user it belongs to; empty where it belongs to nobody."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImpSettings:
+    """What an IM and Presence cluster's database says at one moment."""
+
+    tls_peer_subjects: tuple[TlsPeerSubject, ...]
+    "The available TLS peer subjects."
+
+    tls_context: TlsContext
+    "The TLS context of the peer-authenticated listener."
+
+    incoming_acl: tuple[IncomingAcl, ...]
+    "The incoming access list."
+
+    proxy_to_proxy_transport: Transport
+    "TLS or TCP between the SIP proxies of the cluster (G20)."
+
+    users: tuple[User, ...]
+    "The cluster's users."
+
+    def topics(self) -> Mapping[SettingTopic, object]:
+        """Return the settings by what takes effect as one."""
+        return {
+            SettingTopic.TLS_PEER_SUBJECTS: self.tls_peer_subjects,
+            SettingTopic.TLS_CONTEXT: self.tls_context,
+            SettingTopic.INCOMING_ACL: self.incoming_acl,
+            SettingTopic.PROXY_TO_PROXY_TRANSPORT: self.proxy_to_proxy_transport,
+            SettingTopic.USERS: self.users,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CucmSettings:
+    """What a CUCM cluster's database says at one moment."""
+
+    sip_trunk_security_profiles: tuple[SipTrunkSecurityProfile, ...]
+    "The SIP trunk security profiles."
+
+    sip_trunks: tuple[SipTrunk, ...]
+    "The SIP trunks."
+
+    lines: tuple[Line, ...]
+    "The lines."
+
+    def topics(self) -> Mapping[SettingTopic, object]:
+        """Return the settings by what takes effect as one."""
+        return {
+            SettingTopic.SIP_TRUNK_SECURITY_PROFILES: self.sip_trunk_security_profiles,
+            SettingTopic.SIP_TRUNKS: self.sip_trunks,
+            SettingTopic.LINES: self.lines,
+        }
