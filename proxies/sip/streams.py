@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from certs.verdict import Verdict
 from proxies.clock import SchedulingClock, TimerHandle
@@ -69,7 +69,7 @@ class SipStream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Make the flow; over TLS this comes after the handshake was accepted."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses of asyncio's
         local: tuple[str, int] = transport.get_extra_info("sockname")[:2]
         peer: tuple[str, int] = transport.get_extra_info("peername")[:2]
         verdict: Verdict | None = None

@@ -138,7 +138,7 @@ class SipTransport:
         target = outgoing.destination
         if isinstance(target, Destination):
             self._send_to_destination(outgoing, target)
-        elif (stream := self._streams.get(target)) is not None:
+        elif (stream := self._streams.get(target)) is not None and stream.is_open:
             self._send_on_stream(outgoing, stream)
         elif target.transport is Transport.UDP and (socket := self._sockets.get(target.local)) is not None:
             self._send_datagram(outgoing, socket, target)
@@ -159,7 +159,7 @@ class SipTransport:
             flow = self._table.find(
                 destination.transport, address, destination.port, server_name=destination.server_name
             )
-            if flow is not None:
+            if flow is not None and self._streams[flow].is_open:
                 self._send_on_stream(outgoing, self._streams[flow])
             else:
                 self._wait_for_connection(outgoing, destination, address)
@@ -182,7 +182,7 @@ class SipTransport:
             for outgoing in self._dialling.pop(destination):
                 if isinstance(outcome, DeliveryFailure):
                     self._handler.message_failed(outgoing, outcome)
-                elif outcome.flow in self._streams:
+                elif outcome.is_open:
                     self._send_on_stream(outgoing, outcome)
                 else:
                     self._fail(outgoing, f"the connection to {destination} is gone")
