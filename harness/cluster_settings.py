@@ -1,6 +1,5 @@
 """What is configured in a cluster, as values: the words and defaults are those of the product's pages."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +9,7 @@ from typing import Final
 from certs.errors import ConfigError
 from certs.purposes import RESTARTS, CertificatePurpose, ServiceName, TrustStoreName
 from proxies.sip.flow import Transport
+from proxies.sip.sip_proxy_settings import StaticRoute
 from proxies.sip.sip_trunk_profile import SipTrunk, SipTrunkSecurityProfile
 
 DEFAULT_TLS_CONTEXT: Final = "Default_Cisco_UPS_SIP_Proxy_Peer_Auth_TLS_Context"
@@ -24,6 +24,7 @@ class SettingTopic(StrEnum):
     INCOMING_ACL = "Incoming ACL"
     PROXY_TO_PROXY_TRANSPORT = "SIP Intra-cluster Proxy-to-Proxy Transport Protocol"
     USERS = "User Assignment"
+    STATIC_ROUTES = "Static Routes"
     SIP_TRUNK_SECURITY_PROFILES = "SIP Trunk Security Profile"
     SIP_TRUNKS = "SIP Trunk"
     LINES = "Directory Number"
@@ -43,6 +44,7 @@ OWNERS: Final[Mapping[Topic, tuple[ServiceName, ...]]] = MappingProxyType(
         SettingTopic.INCOMING_ACL: _SIP_PROXY,
         SettingTopic.PROXY_TO_PROXY_TRANSPORT: _SIP_PROXY,
         SettingTopic.USERS: _SIP_PROXY,
+        SettingTopic.STATIC_ROUTES: _SIP_PROXY,
         SettingTopic.SIP_TRUNK_SECURITY_PROFILES: _CALLMANAGER,
         SettingTopic.SIP_TRUNKS: _CALLMANAGER,
         SettingTopic.LINES: _CALLMANAGER,
@@ -89,23 +91,17 @@ class TlsContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingAcl:
-    """A line of System > Security > Incoming ACL: who needs no digest authentication."""
+    """A line of System > Security > Incoming ACL: who may send requests without a certificate."""
 
     address_pattern: str
-    "An address, a network as 127.20.0.0/24, or `all`."
+    "An address, a network, a host name, a domain, or ALL."
 
     description: str = ""
     "Free text for people."
 
     def __post_init__(self) -> None:
-        if self.address_pattern == "all":
-            return
-        try:
-            ipaddress.ip_network(self.address_pattern)
-        except ValueError:
-            raise ConfigError(
-                f"Address Pattern: expected an address, a network or all, seen {self.address_pattern!r}"
-            ) from None
+        if not self.address_pattern.strip():
+            raise ConfigError("Address Pattern: expected an address, network, host name, domain or ALL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,17 +116,6 @@ class User:
 
     digest_password: str = field(repr=False)
     "What SIP digest authentication asks for."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A line of CUCM."""
-
-    directory_number: str
-    "Its number."
-
-    user_id: str = ""
-    "The user it belongs to; empty where it belongs to nobody."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +137,9 @@ class ImpSettings:
     users: tuple[User, ...]
     "The cluster's users."
 
+    static_routes: tuple[StaticRoute, ...]
+    "Where requests for other domains and for lines of CUCM go."
+
     def topics(self) -> Mapping[SettingTopic, object]:
         """Return the settings by what takes effect as one."""
         return {
@@ -160,6 +148,7 @@ class ImpSettings:
             SettingTopic.INCOMING_ACL: self.incoming_acl,
             SettingTopic.PROXY_TO_PROXY_TRANSPORT: self.proxy_to_proxy_transport,
             SettingTopic.USERS: self.users,
+            SettingTopic.STATIC_ROUTES: self.static_routes,
         }
 
 
@@ -173,8 +162,8 @@ class CucmSettings:
     sip_trunks: tuple[SipTrunk, ...]
     "The SIP trunks."
 
-    lines: tuple[Line, ...]
-    "The lines."
+    lines: frozenset[str]
+    "The directory numbers of its phones."
 
     def topics(self) -> Mapping[SettingTopic, object]:
         """Return the settings by what takes effect as one."""

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certs.errors import ConfigError
-from harness.cluster_settings import CucmSettings, Line
+from harness.cluster_settings import CucmSettings
 from harness.database import Database
 from harness.database_models import LineRow, SipTrunkRow, SipTrunkSecurityProfileRow
 from harness.near_matches import did_you_mean
@@ -33,10 +33,7 @@ class CucmConfiguration:
             return CucmSettings(
                 sip_trunk_security_profiles=await _profiles(session),
                 sip_trunks=await _trunks(session),
-                lines=tuple(
-                    Line(directory_number=row.directory_number, user_id=row.user_id)
-                    for row in await session.scalars(select(LineRow).order_by(LineRow.directory_number))
-                ),
+                lines=frozenset(await session.scalars(select(LineRow.directory_number))),
             )
 
     async def save_sip_trunk_security_profile(self, profile: SipTrunkSecurityProfile) -> None:
@@ -86,22 +83,11 @@ class CucmConfiguration:
                 )
             await session.delete(row)
 
-    async def add_line(self, line: Line) -> None:
-        """Add a line. Raises ConfigError where the directory number is there already."""
+    async def add_missing_lines(self, directory_numbers: Iterable[str]) -> None:
+        """Add those of the directory numbers that are not there yet."""
         async with self._database.write() as session:
-            if await session.get(LineRow, line.directory_number) is not None:
-                raise ConfigError(f"directory number {line.directory_number} is there already")
-            session.add(_line_row(line))
-
-    async def add_missing_lines(self, lines: Iterable[Line]) -> None:
-        """Add those of the lines that are not there yet."""
-        async with self._database.write() as session:
-            known = set(await session.scalars(select(LineRow.directory_number)))
-            session.add_all(_line_row(line) for line in lines if line.directory_number not in known)
-
-
-def _line_row(line: Line) -> LineRow:
-    return LineRow(directory_number=line.directory_number, user_id=line.user_id)
+            for directory_number in directory_numbers:
+                await session.merge(LineRow(directory_number=directory_number))
 
 
 async def _profiles(session: AsyncSession) -> tuple[SipTrunkSecurityProfile, ...]:

@@ -72,13 +72,26 @@ class UserRow(Row):
     digest_password: Mapped[str]
 
 
+class StaticRouteRow(Row):
+    """A line of Presence > Routing > Static Routes."""
+
+    __tablename__ = "static_routes"
+
+    destination_pattern: Mapped[str] = mapped_column(primary_key=True)
+    next_hop: Mapped[str]
+    next_hop_port: Mapped[int]
+    protocol_type: Mapped[str]
+    server_name: Mapped[str]
+    route_type: Mapped[str]
+    priority: Mapped[int]
+
+
 class LineRow(Row):
     """A line of a CUCM cluster."""
 
     __tablename__ = "lines"
 
     directory_number: Mapped[str] = mapped_column(primary_key=True)
-    user_id: Mapped[str]
 
 
 class SipTrunkSecurityProfileRow(Row):

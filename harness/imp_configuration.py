@@ -17,9 +17,17 @@ from harness.cluster_settings import (
     User,
 )
 from harness.database import Database
-from harness.database_models import IncomingAclRow, SettingRow, TlsContextRow, TlsPeerSubjectRow, UserRow
+from harness.database_models import (
+    IncomingAclRow,
+    SettingRow,
+    StaticRouteRow,
+    TlsContextRow,
+    TlsPeerSubjectRow,
+    UserRow,
+)
 from harness.near_matches import did_you_mean
-from proxies.sip.flow import Transport
+from proxies.sip.flow import Destination, Transport
+from proxies.sip.sip_proxy_settings import RouteType, StaticRoute
 
 _PROXY_TO_PROXY: Final = "sip_intracluster_proxy_to_proxy_transport"
 
@@ -40,6 +48,9 @@ class ImpConfiguration:
             acl = await session.scalars(select(IncomingAclRow).order_by(IncomingAclRow.address_pattern))
             transport = await session.get(SettingRow, _PROXY_TO_PROXY)
             users = await session.scalars(select(UserRow).order_by(UserRow.user_id))
+            routes = await session.scalars(
+                select(StaticRouteRow).order_by(StaticRouteRow.destination_pattern)
+            )
             return ImpSettings(
                 tls_peer_subjects=tuple(
                     TlsPeerSubject(peer_subject_name=row.peer_subject_name, description=row.description)
@@ -55,6 +66,20 @@ class ImpConfiguration:
                 users=tuple(
                     User(user_id=row.user_id, home_node=row.home_node, digest_password=row.digest_password)
                     for row in users
+                ),
+                static_routes=tuple(
+                    StaticRoute(
+                        destination_pattern=row.destination_pattern,
+                        next_hop=Destination(
+                            transport=Transport(row.protocol_type),
+                            host=row.next_hop,
+                            port=row.next_hop_port,
+                            server_name=row.server_name,
+                        ),
+                        route_type=RouteType(row.route_type),
+                        priority=row.priority,
+                    )
+                    for row in routes
                 ),
             )
 
@@ -142,6 +167,31 @@ class ImpConfiguration:
             row = await session.get(IncomingAclRow, address_pattern)
             if row is None:
                 raise ConfigError(f"Address Pattern: no entry of the incoming ACL is {address_pattern!r}")
+            await session.delete(row)
+
+    # Presence > Routing > Static Routes.
+
+    async def save_static_route(self, route: StaticRoute) -> None:
+        """Save a new static route, or a changed one under its old destination pattern."""
+        async with self._database.write() as session:
+            await session.merge(
+                StaticRouteRow(
+                    destination_pattern=route.destination_pattern,
+                    next_hop=route.next_hop.host,
+                    next_hop_port=route.next_hop.port,
+                    protocol_type=route.next_hop.transport.value,
+                    server_name=route.next_hop.server_name,
+                    route_type=route.route_type.value,
+                    priority=route.priority,
+                )
+            )
+
+    async def delete_static_route(self, destination_pattern: str) -> None:
+        """Delete a static route. Raises ConfigError where there is none of this pattern."""
+        async with self._database.write() as session:
+            row = await session.get(StaticRouteRow, destination_pattern)
+            if row is None:
+                raise ConfigError(f"Destination Pattern: no static route has {destination_pattern!r}")
             await session.delete(row)
 
     # System > Topology: users and their nodes.

@@ -126,7 +126,7 @@ class Lab:
                         self._boot_cluster(cluster, entry, failures), name=f"boot {cluster.name}"
                     )
         except BaseExceptionGroup as errors:
-            raise _first(errors) from errors
+            raise _first(errors) from None
         if failures:
             for other in failures[1:]:
                 failures[0].add_note(str(other))

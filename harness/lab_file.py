@@ -107,7 +107,13 @@ class ImpPorts(_Table):
 
 
 class CucmPorts(_Table):
-    """The ports of a CUCM node that no SIP trunk security profile sets."""
+    """The ports of a CUCM node; SIP trunk security profiles add others."""
+
+    sip: Port = 5060
+    "SIP trunks over UDP and TCP."
+
+    sip_tls: Port = 5061
+    "SIP trunks over TLS."
 
     tomcat: Port = 8443
     "Administration, SOAP and AXL (Cisco Tomcat)."
@@ -140,16 +146,6 @@ class CucmNodeEntry(_Table):
 
     ports: CucmPorts = CucmPorts()
     "Where its services listen."
-
-
-class LineEntry(_Table):
-    """A line of CUCM."""
-
-    directory_number: DirectoryNumber
-    "Its number, unique in the cluster."
-
-    user_id: UserId | None = None
-    "The user it belongs to."
 
 
 class ImpClusterEntry(_Table):
@@ -189,8 +185,8 @@ class CucmClusterEntry(_Table):
     nodes: tuple[CucmNodeEntry, ...] = Field(min_length=1, max_length=20)
     "Its nodes."
 
-    lines: tuple[LineEntry, ...] = ()
-    "Its lines."
+    lines: tuple[DirectoryNumber, ...] = ()
+    "The directory numbers of its phones."
 
 
 ClusterEntry = Annotated[ImpClusterEntry | CucmClusterEntry, Field(discriminator="kind")]
@@ -242,7 +238,7 @@ class LabFile(_Table):
         _refuse_doubles((("users", i, "user_id"), user.user_id) for i, user in enumerate(self.users))
         for i, cluster in enumerate(self.clusters):
             if isinstance(cluster, CucmClusterEntry):
-                self._check_lines(i, cluster)
+                _refuse_doubles((("clusters", i, "lines", j), line) for j, line in enumerate(cluster.lines))
         homes = [node.name for _, node in nodes if isinstance(node, ImpNodeEntry)]
         for i, user in enumerate(self.users):
             if user.home_node not in homes:
@@ -252,20 +248,6 @@ class LabFile(_Table):
                     + did_you_mean(user.home_node, homes),
                 )
         return self
-
-    def _check_lines(self, cluster: int, entry: CucmClusterEntry) -> None:
-        path = ("clusters", cluster, "lines")
-        _refuse_doubles(
-            ((*path, i, "directory_number"), o.directory_number) for i, o in enumerate(entry.lines)
-        )
-        user_ids = [user.user_id for user in self.users]
-        for i, line in enumerate(entry.lines):
-            if line.user_id is not None and line.user_id not in user_ids:
-                refuse(
-                    (*path, i, "user_id"),
-                    f"expected the user_id of a user, seen {line.user_id!r}"
-                    + did_you_mean(line.user_id, user_ids),
-                )
 
     def _nodes(self) -> Iterator[tuple[tuple[str | int, ...], ImpNodeEntry | CucmNodeEntry]]:
         for i, cluster in enumerate(self.clusters):

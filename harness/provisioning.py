@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from harness.cluster_settings import Line, User
+from harness.cluster_settings import User
 from harness.cucm_configuration import CucmConfiguration
 from harness.database import Database, sqlite_url
 from harness.imp_configuration import ImpConfiguration
@@ -35,7 +35,4 @@ async def provision_cluster(
                 if user.home_node in nodes
             )
         case CucmClusterEntry():
-            await CucmConfiguration(database).add_missing_lines(
-                Line(directory_number=line.directory_number, user_id=line.user_id or "")
-                for line in entry.lines
-            )
+            await CucmConfiguration(database).add_missing_lines(entry.lines)

@@ -4,12 +4,66 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from certs.purposes import ServiceName
+from certs.purposes import RESTARTS, SERVICE_CERTIFICATES, CertificatePurpose, ServiceFunction, ServiceName
 from harness.service_control import Service, ServiceEnvironment
 from harness.snapshots import CucmSnapshot, ImpSnapshot
+from proxies.sip.sip_proxy import SipProxy
+from proxies.sip.sip_proxy_settings import ClusterNode, SipProxySettings
+from proxies.tls.settings import TrustPolicy
+
+
+def sip_proxy_settings(snapshot: ImpSnapshot) -> SipProxySettings:
+    """Return what the SIP proxy starts with: `cup`, `cup-trust` and the TLS context (G03, G19, G20)."""
+    node, settings = snapshot.node, snapshot.settings
+    store = SERVICE_CERTIFICATES[ServiceFunction.SIP_PROXY].trust
+    return SipProxySettings(
+        node=node.name,
+        fqdn=node.fqdn,
+        address=node.address,
+        domains=frozenset({node.domain}),
+        credential=snapshot.own[CertificatePurpose.CUP],
+        trust=TrustPolicy(
+            certificates=snapshot.trust[store],
+            peer_subjects=settings.tls_context.selected_peer_subjects,
+            trust_store=store,
+            tls_context=settings.tls_context.name,
+            services=RESTARTS[store],
+            node=node.name,
+        ),
+        sip_port=node.ports.sip,
+        server_auth_port=node.ports.sip_tls_server_auth,
+        peer_auth_port=node.ports.sip_tls_peer_auth,
+        tls_ciphers=":".join(settings.tls_context.selected_ciphers),
+        incoming_access_list=tuple(entry.address_pattern for entry in settings.incoming_acl),
+        users=MappingProxyType({user.user_id: user.home_node for user in settings.users}),
+        cluster_nodes=tuple(
+            ClusterNode(
+                name=other.name,
+                fqdn=other.fqdn,
+                address=other.address,
+                sip_port=other.ports.sip,
+                peer_auth_port=other.ports.sip_tls_peer_auth,
+            )
+            for other in snapshot.cluster.imp
+            if other != node
+        ),
+        proxy_to_proxy_transport=settings.proxy_to_proxy_transport,
+        static_routes=settings.static_routes,
+    )
+
+
+def build_sip_proxy(snapshot: ImpSnapshot, environment: ServiceEnvironment) -> Service:
+    """Return a node's Cisco SIP Proxy."""
+    return SipProxy(
+        sip_proxy_settings(snapshot),
+        clock=environment.clock,
+        resolver=environment.names,
+        observer=environment.observer,
+    )
+
 
 IMP_SERVICES: Final[Mapping[ServiceName, Callable[[ImpSnapshot, ServiceEnvironment], Service]]] = (
-    MappingProxyType({})
+    MappingProxyType({ServiceName.SIP_PROXY: build_sip_proxy})
 )
 "The services of an IM and Presence node."
 

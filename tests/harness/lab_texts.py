@@ -19,7 +19,7 @@ address = "127.20.0.20"
 name = "cucm"
 kind = "cucm"
 nodes = [{ name = "cucm1" }]
-lines = [{ directory_number = "1001", user_id = "alice" }]
+lines = ["1001"]
 
 [[users]]
 user_id = "alice"

@@ -39,7 +39,7 @@ def test_a_small_lab_file_gets_the_defaults_of_the_product() -> None:
     assert imp.nodes[0].ports.sip_tls_peer_auth == 5062
     assert imp.nodes[0].ports.ssh == 2222
     assert cucm.kind == "cucm"
-    assert cucm.lines[0].directory_number == "1001"
+    assert cucm.lines == ("1001",)
 
 
 def test_the_built_in_topologies_load() -> None:
@@ -109,15 +109,14 @@ def test_an_unknown_topology_names_near_matches() -> None:
             "lab.toml:23: users[0].home_node: expected the name of an IM and Presence node, seen 'cucm1'",
         ),
         (
-            'lines = [{ directory_number = "1001", user_id = "alice" }]',
-            'lines = [{ directory_number = "1001", user_id = "alize" }]',
-            "lab.toml:19: clusters[1].lines[0].user_id: expected the user_id of a user, seen 'alize'; "
-            "did you mean 'alice'?",
+            'lines = ["1001"]',
+            'lines = ["1001", "1001"]',
+            "lab.toml:19: clusters[1].lines[1]: expected a value of its own, seen '1001' a second time",
         ),
         (
-            'lines = [{ directory_number = "1001", user_id = "alice" }]',
-            'lines = [{ directory_number = "1001" }, { directory_number = "1001" }]',
-            "lab.toml:19: clusters[1].lines[1].directory_number: expected a value of its own",
+            'lines = ["1001"]',
+            'lines = ["10 01"]',
+            "lab.toml:19: clusters[1].lines[0]: expected a directory number: digits, * and #, as 1001, seen '10 01'",
         ),
         ('kind = "cucm"', 'kind = "cuc"', "lab.toml:15: clusters[1]: "),
         ('user_id = "alice"\nhome', "home", "lab.toml:21: users[0].user_id: expected a value, seen none"),

@@ -12,6 +12,7 @@ from certs.purposes import CertificatePurpose, TrustStoreName
 from harness.lab import Lab
 from harness.lab_file import LabFile, load_topology, parse_lab_file
 from harness.node import CucmNode, ImpNode
+from harness.service_state import ServiceFailed
 from tests.harness.lab_texts import SMALL
 
 
@@ -116,7 +117,10 @@ async def test_an_address_that_others_may_reach_is_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     lab_file = parse_lab_file(SMALL.replace("127.20.0.20", "192.0.2.1"), source="lab.toml")
-    with caplog.at_level(logging.WARNING):
+    with (
+        caplog.at_level(logging.WARNING),
+        pytest.raises(ServiceFailed, match=r"Cisco SIP Proxy on imp2: .*cannot listen on 192\.0\.2\.1"),
+    ):
         async with Lab.start(lab_file, work_directory=tmp_path):
             pass
     assert caplog.messages == ["imp2 listens on 192.0.2.1: other machines may reach it"]
