@@ -1,5 +1,6 @@
 """A transaction layer with sockets and a clock: what every SIP service and user agent stands on."""
 
+import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import replace
@@ -66,6 +67,7 @@ class SipEndpoint:
         )
         self._timer: TimerHandle | None = None
         self._pumping = False
+        self._pump_scheduled = False
 
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
@@ -89,22 +91,31 @@ class SipEndpoint:
     # What the service asks for.
 
     def send_request(self, request: Request, destination: Destination | Flow) -> ClientTransaction:
-        """Send a request in a transaction of its own; its topmost Via is there already."""
+        """Send a request in a transaction of its own; its topmost Via is there already.
+
+        What happens to it is told later, never before this returns.
+        """
         if isinstance(destination, Destination):
             destination = self._avoid_long_datagram(request, destination)
         transaction = self._layer.send_request(request, destination, now=self._clock.monotonic())
-        self._pump()
+        self._send_soon()
         return transaction
 
     def send_response(self, transaction: ServerTransaction, response: Response) -> None:
         """Answer a request."""
         self._layer.send_response(transaction, response, now=self._clock.monotonic())
-        self._pump()
+        self._send_soon()
 
     def send_stateless(self, message: Request | Response, destination: Destination | Flow) -> None:
         """Send what belongs to no transaction: an ACK for a 2xx response."""
         self._layer.send_stateless(message, destination)
-        self._pump()
+        self._send_soon()
+
+    def close_flow(self, flow: Flow, why: str) -> None:
+        """Close a connection after what waits to be sent; UDP has none."""
+        while (outgoing := self._layer.next_output()) is not None:
+            self._transport.send(outgoing)
+        self._transport.close_flow(flow, why)
 
     def abandon(self, transaction: ServerTransaction) -> None:
         """Forget a request without an answer: the peer's own timer has told it (RFC 4320 4.2)."""
@@ -142,11 +153,18 @@ class SipEndpoint:
 
     # Inside.
 
+    def _send_soon(self) -> None:
+        """Let the loop pump, unless the user was called by the pump, which goes on when it returns."""
+        if not self._pumping and not self._pump_scheduled:
+            self._pump_scheduled = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
     def _pump(self) -> None:
         """Move everything between layer, transport and user until nothing is left."""
         if self._pumping:
             return
         self._pumping = True
+        self._pump_scheduled = False
         try:
             while True:
                 if (outgoing := self._layer.next_output()) is not None:

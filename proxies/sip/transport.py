@@ -145,6 +145,12 @@ class SipTransport:
         else:
             self._fail(outgoing, f"the connection to {target.peer[0]}:{target.peer[1]} is gone")
 
+    def close_flow(self, flow: Flow, why: str) -> None:
+        """Close a connection after what waits to be sent."""
+        stream = self._streams.get(flow)
+        if stream is not None:
+            stream.close(why)
+
     def _send_to_destination(self, outgoing: Outgoing, destination: Destination) -> None:
         address = self._resolver.address_of(destination.host)
         if address is None:
