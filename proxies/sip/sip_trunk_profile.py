@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from certs.errors import ConfigError
-from proxies.sip.flow import Transport
+from proxies.sip.flow import Destination, Transport
 
 MAXIMUM_SUBJECT_NAMES: Final = 4096
 "Characters that the page's field X.509 Subject Name holds."
@@ -192,3 +192,12 @@ def _check_ports(profiles: Iterable[SipTrunkSecurityProfile]) -> None:
                 f"incoming_port: {profile.incoming_port} is {other.device_security_mode} in {other.name!r} "
                 f"and {profile.device_security_mode} in {profile.name!r}; give one of them another port"
             )
+
+
+def trunk_destination(trunk: SipTrunk, profile: SipTrunkSecurityProfile) -> Destination:
+    """Return where a trunk's requests go, over the profile's outgoing transport."""
+    return Destination(
+        transport=profile.outgoing_transport_type,
+        host=trunk.destination_address,
+        port=trunk.destination_port,
+    )
