@@ -14,6 +14,8 @@ from certs.credential import Credential
 from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
 from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
+from harness.administration import CucmAdministration, ImpAdministration
+from harness.certificate_management import CertificateManagement
 from harness.cluster_settings import OWNERS, CucmSettings, ImpSettings
 from harness.cucm_configuration import CucmConfiguration
 from harness.database import Database
@@ -27,6 +29,7 @@ from harness.snapshots import PlanT, SettingsT, Snapshot, present_digests, take_
 from harness.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
 from proxies.clock import SchedulingClock
 from proxies.observer import Observer
+from proxies.sip.cucm_trunk import CallManager
 
 _KEY_STORE_DIRECTORY: Final = "certificates"
 
@@ -92,6 +95,15 @@ class Node(Generic[PlanT, SettingsT]):
             runs=self._runs,
         )
         "Control Center."
+        self._certificate_management = CertificateManagement(
+            plan,
+            self.key_store,
+            purposes=self.purposes,
+            trust_stores=self.trust_stores,
+            key_algorithm=surroundings.key_algorithm,
+            issue_self_signed=self._issue_self_signed,
+            restart_needed=self.restart_needed,
+        )
 
     async def read_settings(self) -> SettingsT:
         """Return the cluster's settings as they are now."""
@@ -133,8 +145,7 @@ class Node(Generic[PlanT, SettingsT]):
                 needed.append(RestartNeeded(node=run.node, service=run.service, topics=topics))
         return tuple(needed)
 
-    def issue_self_signed(self, purpose: CertificatePurpose) -> Credential:
-        """Issue a new certificate as at first boot: CN is the full name, with a new key."""
+    def _issue_self_signed(self) -> Credential:
         return issue_self_signed(self._spec(), make_key(self.surroundings.key_algorithm))
 
     def _spec(self) -> CertificateSpec:
@@ -144,7 +155,7 @@ class Node(Generic[PlanT, SettingsT]):
     def _make_certificates(self) -> None:
         authority = self.surroundings.authority
         if authority is None:
-            self.key_store.ensure_own(self.purposes, self.issue_self_signed)
+            self.key_store.ensure_own(self.purposes, lambda _: self._issue_self_signed())
             return
         self.key_store.ensure_own(
             self.purposes, lambda _: authority.issue(self._spec(), self.surroundings.key_algorithm)
@@ -174,6 +185,8 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
         super().__init__(plan, cluster, surroundings, database, IMP_SERVICES)
         self.configuration = ImpConfiguration(database)
         "The cluster's settings, as this node reads and writes them."
+        self.administration = ImpAdministration(self, self._certificate_management)
+        "The guide's procedures, by the names of the product's pages."
 
     async def read_settings(self) -> ImpSettings:
         """Return the cluster's settings as they are now."""
@@ -192,7 +205,19 @@ class CucmNode(Node[CucmNodePlan, CucmSettings]):
         super().__init__(plan, cluster, surroundings, database, CUCM_SERVICES)
         self.configuration = CucmConfiguration(database)
         "The cluster's settings, as this node reads and writes them."
+        self.administration = CucmAdministration(self, self._certificate_management)
+        "The guide's procedures, by the names of the product's pages."
 
     async def read_settings(self) -> CucmSettings:
         """Return the cluster's settings as they are now."""
         return await self.configuration.settings()
+
+    @property
+    def call_manager(self) -> CallManager:
+        """Cisco CallManager as it runs, for its phones and for the status of its trunks.
+
+        Raises ServiceFailed where it does not run. A restart makes another one.
+        """
+        running = self.services.running(ServiceName.CALLMANAGER)
+        assert isinstance(running, CallManager)
+        return running

@@ -121,6 +121,13 @@ class ServiceControl(Generic[SnapshotT]):
             reason=entry.reason,
         )
 
+    def running(self, service: ServiceName) -> Service:
+        """Return a service that is started. Raises ServiceFailed where it is not."""
+        entry = self._entry(service)
+        if entry.state is not ServiceState.STARTED or entry.running is None:
+            raise ServiceFailed(self._node, service, f"it is {entry.state}")
+        return entry.running
+
     async def start(self, service: ServiceName) -> None:
         """Start a service on a new snapshot.
 

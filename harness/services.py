@@ -4,9 +4,18 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from certs.purposes import RESTARTS, SERVICE_CERTIFICATES, CertificatePurpose, ServiceFunction, ServiceName
+from certs.purposes import (
+    RESTARTS,
+    SERVICE_CERTIFICATES,
+    CertificatePurpose,
+    ServiceFunction,
+    ServiceName,
+    TrustStoreName,
+)
 from harness.service_control import Service, ServiceEnvironment
 from harness.snapshots import CucmSnapshot, ImpSnapshot
+from proxies.sip.call_manager_settings import CallManagerSettings
+from proxies.sip.cucm_trunk import CallManager
 from proxies.sip.sip_proxy import SipProxy
 from proxies.sip.sip_proxy_settings import ClusterNode, SipProxySettings
 from proxies.tls.settings import TrustPolicy
@@ -52,12 +61,38 @@ def sip_proxy_settings(snapshot: ImpSnapshot) -> SipProxySettings:
     )
 
 
-def build_sip_proxy(snapshot: ImpSnapshot, environment: ServiceEnvironment) -> Service:
+def build_sip_proxy(snapshot: ImpSnapshot, environment: ServiceEnvironment) -> SipProxy:
     """Return a node's Cisco SIP Proxy."""
     return SipProxy(
         sip_proxy_settings(snapshot),
         clock=environment.clock,
         resolver=environment.names,
+        observer=environment.observer,
+    )
+
+
+def call_manager_settings(snapshot: CucmSnapshot) -> CallManagerSettings:
+    """Return what Cisco CallManager starts with: `CallManager`, `Callmanager-trust` and the trunks (G12, G17)."""
+    node, settings = snapshot.node, snapshot.settings
+    return CallManagerSettings(
+        node=node.name,
+        address=node.address,
+        credential=snapshot.own[CertificatePurpose.CALLMANAGER],
+        trusted_certificates=snapshot.trust[TrustStoreName.CALLMANAGER_TRUST],
+        security_profiles=settings.sip_trunk_security_profiles,
+        trunks=settings.sip_trunks,
+        lines=settings.lines,
+        sip_port=node.ports.sip,
+        sip_tls_port=node.ports.sip_tls,
+    )
+
+
+def build_call_manager(snapshot: CucmSnapshot, environment: ServiceEnvironment) -> CallManager:
+    """Return a node's Cisco CallManager."""
+    return CallManager(
+        call_manager_settings(snapshot),
+        resolver=environment.names,
+        clock=environment.clock,
         observer=environment.observer,
     )
 
@@ -68,6 +103,6 @@ IMP_SERVICES: Final[Mapping[ServiceName, Callable[[ImpSnapshot, ServiceEnvironme
 "The services of an IM and Presence node."
 
 CUCM_SERVICES: Final[Mapping[ServiceName, Callable[[CucmSnapshot, ServiceEnvironment], Service]]] = (
-    MappingProxyType({})
+    MappingProxyType({ServiceName.CALLMANAGER: build_call_manager})
 )
 "The services of a CUCM node."
