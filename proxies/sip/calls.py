@@ -76,9 +76,11 @@ class Calls:
     ) -> None:
         """Answer a call at once, or offer again in the dialog that it names (re-INVITE, 14.2).
 
-        Raises RemoteProtocolError where it names none of ours, or where there are too many calls.
+        A call that Replaces names is ended by it (RFC 3891 3). Raises RemoteProtocolError where a dialog is named
+        that is none of ours, or where there are too many calls.
         """
         request = transaction.request
+        replaced = self._replaced(request)
         known = self._dialogs.find(request)
         if known is not None:
             known.receive_request(request)
@@ -91,6 +93,8 @@ class Calls:
             self._calls[known.id] = Call(dialog=known, destination=destination, invite=request)
         self._repeat(known.id, transaction, response)
         self._endpoint.send_response(transaction, response)
+        if replaced is not None:
+            self._say_bye(replaced)
 
     def receive_ack(self, request: Request) -> None:
         """Stop repeating the 2xx that it acknowledges."""
@@ -140,6 +144,24 @@ class Calls:
         for call in list(self._calls.values()):
             self._end(call.dialog)
 
+    def _replaced(self, request: Request) -> Call | None:
+        value = request.header("replaces")
+        if value is None:
+            return None
+        call_id, *parameters = (part.strip() for part in value.split(";"))
+        tags = dict(parameter.partition("=")[::2] for parameter in parameters)
+        call = self._calls.get((call_id, tags.get("to-tag", ""), tags.get("from-tag", "")))
+        if call is None:
+            raise RemoteProtocolError(f"Replaces names no call: {value}", reply="481")
+        return call
+
+    def _say_bye(self, call: Call) -> None:
+        """End a call without waiting for the answer."""
+        bye = call.dialog.make_request("BYE")
+        self._sender.add_via(bye, call.destination)
+        self._end(call.dialog)
+        self._endpoint.send_request(bye, call.destination)
+
     def _repeat(self, key: DialogId, transaction: ServerTransaction, response: Response) -> None:
         now = self._clock.monotonic()
         self._stop_repeating(key)
@@ -157,10 +179,7 @@ class Calls:
             call = self._calls.get(key)
             if call is not None:
                 # Nobody acknowledged: the session is ended by BYE (13.3.1.4).
-                bye = call.dialog.make_request("BYE")
-                self._sender.add_via(bye, call.destination)
-                self._end(call.dialog)
-                self._endpoint.send_request(bye, call.destination)
+                self._say_bye(call)
             return
         self._endpoint.send_response(repetition.transaction, repetition.response)
         repetition.interval = min(2 * repetition.interval, DEFAULT_TIMERS.t2)

@@ -190,7 +190,9 @@ def _request(message: Request | Response) -> Request | None:
 
 def _find_empty_line(data: bytes | bytearray, start: int) -> tuple[int, int]:
     """Return where the head ends and where the body starts, or -1 twice; lines may end with LF alone."""
-    crlf, lf = data.find(b"\n\r\n", start), data.find(b"\n\n", start)
-    if crlf >= 0 and (lf < 0 or crlf < lf):
-        return crlf + 1, crlf + 3
-    return (lf + 1, lf + 2) if lf >= 0 else (-1, -1)
+    crlf = data.find(b"\n\r\n", start)
+    # Only what lies in front counts: the messages behind this one are not searched each time.
+    lf = data.find(b"\n\n", start, crlf if crlf >= 0 else len(data))
+    if lf >= 0:
+        return lf + 1, lf + 2
+    return (crlf + 1, crlf + 3) if crlf >= 0 else (-1, -1)

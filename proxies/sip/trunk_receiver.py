@@ -63,7 +63,7 @@ class TrunkReceiver:
         if dialled:
             return
         self._observer.judged(flow.connection, admission.verdict)
-        if not admission.verdict.accepted:
+        if not admission.verdict.accepted and flow.transport.reliable:
             due = self._clock.monotonic() + _REFUSED_LINGER
             self._clock.call_at(due, lambda: self._endpoint.close_flow(flow, admission.verdict.reason))
 

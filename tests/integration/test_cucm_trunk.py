@@ -130,7 +130,7 @@ async def test_an_unknown_method_is_405(lab: CucmLab) -> None:
             "accept_unsolicited_notification",
             200,
         ),
-        ("INVITE", {"Replaces": "x;to-tag=1;from-tag=2"}, "accept_replaces_header", 200),
+        ("INVITE", {"Replaces": "x;to-tag=1;from-tag=2"}, "accept_replaces_header", 481),
     ],
 )
 async def test_a_request_needs_its_check_box(
