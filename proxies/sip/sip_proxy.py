@@ -45,7 +45,8 @@ class SipProxy:
 
     def _configure(self, settings: SipProxySettings) -> None:
         self._settings = settings
-        nodes = (node.address for node in settings.cluster_nodes)
+        # Its own address is that of the presence engine.
+        nodes = (settings.address, *(node.address for node in settings.cluster_nodes))
         self._access_list = IncomingAccessList(
             (*settings.incoming_access_list, *nodes), resolver=self._resolver
         )
