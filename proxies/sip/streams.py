@@ -132,6 +132,7 @@ class SipStream(asyncio.Protocol):
     def message_seen(self) -> None:
         """The framer gave a whole message or a keep-alive: the peer is alive."""
         self._last_message = self._clock.monotonic()
+        self._cancel_timer("pong")
 
     def close(self, why: str) -> None:
         """Send what waits, then close."""
@@ -167,6 +168,7 @@ class SipStream(asyncio.Protocol):
     def _ping(self) -> None:
         assert self._ping_interval is not None
         self.send(b"\r\n\r\n")
+        self._set_timer("pong", self._limits.pong, lambda: self.drop("no answer to a keep-alive ping"))
         self._set_timer("ping", self._ping_interval, self._ping)
 
     def _set_timer(self, name: str, seconds: float, callback: Callable[[], None]) -> None:

@@ -52,6 +52,9 @@ class TransportLimits:
     idle: float = 600.0
     "Seconds without a whole message before a connection is closed; bytes of a part do not count."
 
+    pong: float = 10.0
+    "Seconds in which a keep-alive ping is answered, or its connection has failed (RFC 5626 4.4.1)."
+
     connecting: float = 5.0
     "Seconds for a TCP connection to be made."
 

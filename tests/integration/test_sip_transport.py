@@ -239,6 +239,29 @@ async def test_we_ping_connections_that_we_made(lab: SipLab, imp2: Peer) -> None
         assert len(imp1.user.open) == 1  # the pongs kept it from being idle
 
 
+async def test_a_connection_without_a_pong_is_dropped(lab: SipLab) -> None:
+    silent: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: silent.append(writer), NAMES["imp2.example"], 0)
+    port = server.sockets[0].getsockname()[1]
+    to = Destination(transport=Transport.TCP, host="imp2.example", port=port)
+    async with server, lab.peer("imp1.example", ping_interval=20.0) as imp1:
+        imp1.endpoint.send_request(imp1.options(to), to)
+        await until(lambda: len(imp1.user.open) == 1)
+        lab.clock.advance(20.5)
+        await asyncio.sleep(0.02)
+        lab.clock.advance(10.5)
+        await until(lambda: bool(imp1.user.failures))
+        assert imp1.user.failures[0].reason == "no answer to a keep-alive ping"
+        silent[0].close()
+
+
+async def test_many_idle_connections_leave_the_listener_answering(imp1: Peer, imp2: Peer) -> None:
+    idle = [await raw_connection(imp1) for _ in range(200)]
+    assert (await imp2.ask(imp1.at(Transport.TCP))).status == 200
+    for _, writer in idle:
+        writer.close()
+
+
 @pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"])
 async def test_garbage_ends_its_connection_and_no_other(imp1: Peer, imp2: Peer, garbage: bytes) -> None:
     await imp2.ask(imp1.at(Transport.TCP))
@@ -267,6 +290,21 @@ async def test_garbage_over_udp_is_dropped(imp1: Peer, imp2: Peer) -> None:
         for garbage in (b"", b"\0" * 100, b"\xff" * 65000, b"INVITE\r\n\r\n", b"\r\n\r\n"):
             sender.sendto(garbage, imp1.endpoint.addresses[Transport.UDP])
     assert (await imp2.ask(imp1.at(Transport.UDP))).status == 200
+
+
+async def test_a_datagram_that_is_cut_short_is_answered(imp1: Peer) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        sender.bind((NAMES["imp2.example"], 0))
+        request = (
+            b"OPTIONS sip:imp1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.9.2.2;rport;branch=z9hG4bKcut\r\n"
+            b"From: <sip:a>;tag=1\r\nTo: <sip:b>\r\nCall-ID: cut\r\nCSeq: 1 OPTIONS\r\n"
+            b"Content-Length: 10\r\n\r\nfour"
+        )
+        await loop.sock_sendto(sender, request, imp1.endpoint.addresses[Transport.UDP])
+        async with asyncio.timeout(5):
+            assert (await loop.sock_recv(sender, 65535)).startswith(b"SIP/2.0 400 Bad Request\r\n")
 
 
 async def test_endless_bytes_without_a_message_end_the_connection(imp1: Peer) -> None:
