@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import trustme
 
-from certs.verdict import Reason
+from certs.verdict import Reason, Side
 from proxies.sip import cucm_trunk
 from proxies.sip.calls import CallState
 from proxies.sip.flow import Transport
@@ -108,6 +108,38 @@ async def test_too_short_a_subscription_is_told_the_shortest(lab: CucmLab) -> No
         assert subscription.outcome.response is not None
         assert subscription.outcome.status == 423
         assert subscription.outcome.response.header("min-expires") == "60"
+
+
+async def test_a_refresh_that_is_refused_leaves_the_subscription(lab: CucmLab) -> None:
+    async with lab.pair(OPEN_PLAIN) as (first, _):
+        subscription = await first.call_manager.subscribe("to cucm2", "1001", SECOND)
+        await subscription.next_notification(time_limit=5)
+        assert subscription.dialog is not None
+        refresh = subscription.dialog.make_request("SUBSCRIBE")
+        refresh.add_header("Event", "presence")
+        refresh.add_header("Expires", "5")
+        assert (await first.call_manager.send("to cucm2", refresh)).status == 423
+        assert (await first.call_manager.unsubscribe(subscription)).status == 200
+
+
+async def test_a_subscription_that_lapses_is_ended_by_a_notification(lab: CucmLab) -> None:
+    async with lab.pair(OPEN_PLAIN) as (first, _):
+        subscription = await first.call_manager.subscribe("to cucm2", "1001", SECOND, expires=60)
+        await subscription.next_notification(time_limit=5)
+        lab.clock.advance(60)
+        last = await subscription.next_notification(time_limit=5)
+        assert last.header("subscription-state") == "terminated;reason=timeout"
+        assert (await first.call_manager.unsubscribe(subscription)).status == 481
+
+
+async def test_another_event_package_is_489(lab: CucmLab) -> None:
+    async with lab.pair(OPEN_PLAIN) as (first, _):
+        outcome = await first.call_manager.send(
+            "to cucm2", request("cucm1", "cucm2", "SUBSCRIBE", Event="dialog")
+        )
+        assert outcome.status == 489
+        assert outcome.response is not None
+        assert outcome.response.header("allow-events") == "presence"
 
 
 async def test_an_unknown_method_is_405(lab: CucmLab) -> None:
@@ -276,6 +308,30 @@ async def test_a_trunk_to_nobody_is_out_of_service_and_says_why(lab: CucmLab) ->
         assert status.state is ServiceState.OUT_OF_SERVICE
         assert status.verdict is not None
         assert status.verdict.reason is Reason.UNREACHABLE
+
+
+async def test_the_status_says_that_the_peer_refused(lab: CucmLab) -> None:
+    stranger = trustme.CA(key_type=trustme.KeyType.ECDSA).cert_pem.bytes()
+    async with lab.pair(ENCRYPTED, trusted_certificates=(stranger,)) as (first, _):
+        status = await first.call_manager.ping("to cucm2")
+        assert status.state is ServiceState.OUT_OF_SERVICE
+        assert status.reason == "the peer refused us: unknown_ca"
+        assert status.verdict is not None
+        assert status.verdict.alert_received == "unknown_ca"
+
+
+async def test_the_status_says_that_we_refused(lab: CucmLab) -> None:
+    stranger = trustme.CA(key_type=trustme.KeyType.ECDSA).cert_pem.bytes()
+    settings = lab.settings("cucm1", "cucm2", ENCRYPTED, trusted_certificates=(stranger,))
+    async with (
+        lab.run(settings) as first,
+        lab.run(lab.settings("cucm2", "cucm1", ENCRYPTED)),
+    ):
+        status = await first.call_manager.ping("to cucm2")
+        assert status.verdict is not None
+        assert (status.verdict.side, status.verdict.alert_sent) == (Side.CLIENT, "unknown_ca")
+        assert status.verdict.reason in (Reason.UNTRUSTED_ISSUER, Reason.INCOMPLETE_CHAIN)
+        assert str(status.verdict.reason) in status.reason
 
 
 async def test_trunks_are_pinged_at_the_interval(lab: CucmLab) -> None:
