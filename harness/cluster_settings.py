@@ -147,7 +147,8 @@ class ImpSettings:
             SettingTopic.TLS_CONTEXT: self.tls_context,
             SettingTopic.INCOMING_ACL: self.incoming_acl,
             SettingTopic.PROXY_TO_PROXY_TRANSPORT: self.proxy_to_proxy_transport,
-            SettingTopic.USERS: self.users,
+            # Passwords are no part of it: no service reads them when it starts.
+            SettingTopic.USERS: tuple((user.user_id, user.home_node) for user in self.users),
             SettingTopic.STATIC_ROUTES: self.static_routes,
         }
 

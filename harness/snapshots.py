@@ -98,7 +98,7 @@ def present_digests(topics: tuple[Topic, ...], settings: Settings, key_store: Ke
 
 
 def _canonical(value: object) -> str:
-    """Write a value so that equal ones are written alike; `repr` hides passwords and orders no set."""
+    """Write a value so that equal ones are written alike; `repr` orders no set."""
     if dataclasses.is_dataclass(value):
         inside = ", ".join(_canonical(getattr(value, each.name)) for each in dataclasses.fields(value))
         return f"{type(value).__name__}({inside})"
