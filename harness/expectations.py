@@ -5,7 +5,7 @@ from collections.abc import Callable
 from certs.errors import ScenarioFailed
 from certs.verdict import Reason, Verdict
 from harness.ledger import Entry, Judged, Ledger, MessageSeen
-from proxies.sip.message import Response
+from proxies.sip.request_sender import RequestOutcome
 
 
 def difference(expected: object, seen: object) -> str:
@@ -38,18 +38,19 @@ def expect(what: str, expected: object, seen: object, *, remedy: str = "") -> No
         )
 
 
-def expect_status(response: Response, *statuses: int) -> Response:
-    """Return the response.
+def expect_outcome(what: str, outcome: RequestOutcome, *statuses: int) -> RequestOutcome:
+    """Return how a request ended.
 
-    Raises ScenarioFailed where its status is none of those expected; Reason and Warning say why.
+    Raises ScenarioFailed where its status is none of those expected.
     """
-    if response.status not in statuses:
-        why = response.header("warning") or response.header("reason") or ""
+    if outcome.status not in statuses:
+        seen = f"{outcome.status} {outcome.reason} {outcome.warning}".strip()
         raise ScenarioFailed(
-            f"the answer is {response.status} {response.reason_phrase}",
-            difference=difference(" or ".join(map(str, statuses)), f"{response.status} {why}".strip()),
+            f"{what} ended otherwise",
+            difference=difference(" or ".join(map(str, statuses)), seen),
+            remedy=outcome.verdict.remedy if outcome.verdict is not None else "",
         )
-    return response
+    return outcome
 
 
 def expect_verdict(what: str, verdict: Verdict, reason: Reason, *, alert: str = "") -> Verdict:

@@ -97,6 +97,11 @@ class Lab:
         """Return the address of a host of the lab. Raises ConnectionFailed where there is none."""
         return self.names.resolve(name)
 
+    @property
+    def user_ids(self) -> tuple[str, ...]:
+        """The users of the lab file, in its order."""
+        return tuple(user.user_id for user in self._lab_file.users)
+
     async def user(self, user_id: str) -> User:
         """Return a user as the home cluster's database has it, the digest password too.
 

@@ -48,6 +48,11 @@ class RequestOutcome:
     "The dialog that a 2xx for INVITE made; its ACK has been sent."
 
     @property
+    def warning(self) -> str:
+        """The Warning of the final response, which says who refused and why; empty without one (20.43)."""
+        return (self.response.header("warning") if self.response is not None else None) or ""
+
+    @property
     def accepted(self) -> bool:
         """Whether the final status is a 2xx."""
         return 200 <= self.status < 300
