@@ -43,7 +43,7 @@ OWNERS: Final[Mapping[Topic, tuple[ServiceName, ...]]] = MappingProxyType(
         SettingTopic.TLS_CONTEXT: _SIP_PROXY,
         SettingTopic.INCOMING_ACL: _SIP_PROXY,
         SettingTopic.PROXY_TO_PROXY_TRANSPORT: _SIP_PROXY,
-        SettingTopic.USERS: _SIP_PROXY,
+        SettingTopic.USERS: (ServiceName.SIP_PROXY, ServiceName.PRESENCE_ENGINE),
         SettingTopic.STATIC_ROUTES: _SIP_PROXY,
         SettingTopic.SIP_TRUNK_SECURITY_PROFILES: _CALLMANAGER,
         SettingTopic.SIP_TRUNKS: _CALLMANAGER,

@@ -84,6 +84,12 @@ class ImpPorts(_Table):
     sip_tls_peer_auth: Port = 5062
     "SIP proxy over TLS, peer (mutual) authentication."
 
+    presence_engine: Port = 5080
+    "Presence engine over TCP, for the node's own SIP proxy."
+
+    presence_engine_tls: Port = 5081
+    "Presence engine over TLS, peer authentication."
+
     xcp_router: Port = 7400
     "XCP router to router."
 

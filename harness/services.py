@@ -16,6 +16,8 @@ from harness.service_control import Service, ServiceEnvironment
 from harness.snapshots import CucmSnapshot, ImpSnapshot
 from proxies.sip.call_manager_settings import CallManagerSettings
 from proxies.sip.cucm_trunk import CallManager
+from proxies.sip.flow import Destination, Transport
+from proxies.sip.presence_engine import PresenceEngine, PresenceEngineSettings
 from proxies.sip.sip_proxy import SipProxy
 from proxies.sip.sip_proxy_settings import ClusterNode, SipProxySettings
 from proxies.tls.settings import TrustPolicy
@@ -58,6 +60,9 @@ def sip_proxy_settings(snapshot: ImpSnapshot) -> SipProxySettings:
         ),
         proxy_to_proxy_transport=settings.proxy_to_proxy_transport,
         static_routes=settings.static_routes,
+        presence_engine=Destination(
+            transport=Transport.TCP, host=node.address, port=node.ports.presence_engine
+        ),
     )
 
 
@@ -65,6 +70,38 @@ def build_sip_proxy(snapshot: ImpSnapshot, environment: ServiceEnvironment) -> S
     """Return a node's Cisco SIP Proxy."""
     return SipProxy(
         sip_proxy_settings(snapshot),
+        clock=environment.clock,
+        resolver=environment.names,
+        observer=environment.observer,
+    )
+
+
+def presence_engine_settings(snapshot: ImpSnapshot) -> PresenceEngineSettings:
+    """Return what the presence engine starts with: `cup`, `cup-trust` and the node's users (G04)."""
+    node = snapshot.node
+    store = SERVICE_CERTIFICATES[ServiceFunction.PRESENCE_ENGINE].trust
+    return PresenceEngineSettings(
+        node=node.name,
+        address=node.address,
+        domains=frozenset({node.domain}),
+        users=frozenset(user.user_id for user in snapshot.settings.users if user.home_node == node.name),
+        credential=snapshot.own[CertificatePurpose.CUP],
+        trust=TrustPolicy(
+            certificates=snapshot.trust[store],
+            trust_store=store,
+            services=RESTARTS[store],
+            node=node.name,
+        ),
+        sip_proxy=Destination(transport=Transport.TCP, host=node.address, port=node.ports.sip),
+        tcp_port=node.ports.presence_engine,
+        tls_port=node.ports.presence_engine_tls,
+    )
+
+
+def build_presence_engine(snapshot: ImpSnapshot, environment: ServiceEnvironment) -> PresenceEngine:
+    """Return a node's Cisco Presence Engine."""
+    return PresenceEngine(
+        presence_engine_settings(snapshot),
         clock=environment.clock,
         resolver=environment.names,
         observer=environment.observer,
@@ -98,7 +135,9 @@ def build_call_manager(snapshot: CucmSnapshot, environment: ServiceEnvironment) 
 
 
 IMP_SERVICES: Final[Mapping[ServiceName, Callable[[ImpSnapshot, ServiceEnvironment], Service]]] = (
-    MappingProxyType({ServiceName.SIP_PROXY: build_sip_proxy})
+    MappingProxyType(
+        {ServiceName.PRESENCE_ENGINE: build_presence_engine, ServiceName.SIP_PROXY: build_sip_proxy}
+    )
 )
 "The services of an IM and Presence node."
 
