@@ -154,9 +154,12 @@ class RequestForwarder:
 
     def _has_looped(self, request: Request) -> bool:
         """Return whether it came by here before with nothing changed that we route by (RFC 5393 4.2)."""
-        mark = f".{_loop_hash(request)}"
         ours = f"branch={MAGIC_COOKIE}{self._salt}"
-        return any(ours in via and mark in via for via in request.headers("via"))
+        passed = [via for via in request.headers("via") if ours in via]
+        if not passed:
+            return False
+        mark = f".{_loop_hash(request)}"
+        return any(mark in via for via in passed)
 
     def _sent_by(self, target: Destination | Flow) -> tuple[str, int]:
         if isinstance(target, Flow) and target.local[1] in self.settings.ports:

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from certs.errors import RemoteProtocolError
 from proxies.sip.flow import Destination, Transport
-from proxies.sip.message import Request, Response
+from proxies.sip.message import Request, Response, parse_head
 from proxies.sip.proxy_core import ProxyCore, RouteNeeded, Target
 from proxies.sip.transaction_events import Outgoing
 from tests.proxies.sip.manual_proxy import (
@@ -422,3 +425,21 @@ def test_a_fork_that_max_breadth_forbids_is_refused(breadth: str, status: int) -
 def test_a_fork_that_max_breadth_allows_goes_out() -> None:
     copies = ManualProxy(to_both).receive(make_request(extra="Max-Breadth: 2\n"))
     assert [request_in(copy).header("max-breadth") for copy in copies] == ["1", "1"]
+
+
+# Anything at all.
+
+
+@given(data=st.binary(max_size=200), cut=st.integers(0, 400), invite=st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_random_bytes_in_a_request_are_forwarded_or_refused(data: bytes, cut: int, invite: bool) -> None:
+    routes = "Route: <sip:127.0.0.1:5060;lr>, <sip:imp2.example.com>\n"
+    head = make_request("INVITE" if invite else "MESSAGE", extra=routes).encode()[:-4]
+    try:
+        message = parse_head(head[:cut] + data + head[cut + len(data) :])
+    except RemoteProtocolError:
+        return
+    proxy = ManualProxy(to_both)
+    proxy.receive(message)
+    proxy.wait(400)
+    assert len(proxy.layer) == 0
