@@ -7,13 +7,19 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from certs.errors import ConfigError
 from certs.issuing import KeyAlgorithm
-from harness.lab_file_errors import describe_errors, describe_syntax_error, refuse, refuse_unknown_keys
+from harness.lab_file_errors import (
+    describe_errors,
+    describe_syntax_error,
+    refuse,
+    refuse_doubles,
+    refuse_unknown_keys,
+)
 from harness.near_matches import did_you_mean
 
 DEFAULT_TOPOLOGY: Final = "two-imp-one-cucm"
@@ -72,7 +78,16 @@ class _Table(BaseModel):
     _refuse_unknown_keys = model_validator(mode="before")(refuse_unknown_keys)
 
 
-class ImpPorts(_Table):
+class _Ports(_Table):
+    """The ports of one node, each of its own."""
+
+    @model_validator(mode="after")
+    def _refuse_shared_ports(self) -> Self:
+        refuse_doubles(((name,), getattr(self, name)) for name in type(self).model_fields)
+        return self
+
+
+class ImpPorts(_Ports):
     """The ports of an IM and Presence node; those below 1024 are mapped, because they need root."""
 
     sip: Port = 5060
@@ -112,7 +127,7 @@ class ImpPorts(_Table):
     "Platform command line; 22 on the product."
 
 
-class CucmPorts(_Table):
+class CucmPorts(_Ports):
     """The ports of a CUCM node; SIP trunk security profiles add others."""
 
     sip: Port = 5060
@@ -236,15 +251,15 @@ class LabFile(_Table):
     "Its users."
 
     @model_validator(mode="after")
-    def _check_what_only_the_whole_shows(self) -> "LabFile":
+    def _check_what_only_the_whole_shows(self) -> Self:
         nodes = list(self._nodes())
-        _refuse_doubles((("clusters", i, "name"), c.name) for i, c in enumerate(self.clusters))
-        _refuse_doubles(((*path, "name"), node.name) for path, node in nodes)
-        _refuse_doubles(((*path, "address"), str(node.address)) for path, node in nodes if node.address)
-        _refuse_doubles((("users", i, "user_id"), user.user_id) for i, user in enumerate(self.users))
+        refuse_doubles((("clusters", i, "name"), c.name) for i, c in enumerate(self.clusters))
+        refuse_doubles(((*path, "name"), node.name) for path, node in nodes)
+        refuse_doubles(((*path, "address"), str(node.address)) for path, node in nodes if node.address)
+        refuse_doubles((("users", i, "user_id"), user.user_id) for i, user in enumerate(self.users))
         for i, cluster in enumerate(self.clusters):
             if isinstance(cluster, CucmClusterEntry):
-                _refuse_doubles((("clusters", i, "lines", j), line) for j, line in enumerate(cluster.lines))
+                refuse_doubles((("clusters", i, "lines", j), line) for j, line in enumerate(cluster.lines))
         homes = [node.name for _, node in nodes if isinstance(node, ImpNodeEntry)]
         for i, user in enumerate(self.users):
             if user.home_node not in homes:
@@ -260,14 +275,6 @@ class LabFile(_Table):
             nodes: Sequence[ImpNodeEntry | CucmNodeEntry] = cluster.nodes
             for j, node in enumerate(nodes):
                 yield ("clusters", i, "nodes", j), node
-
-
-def _refuse_doubles(named: Iterator[tuple[tuple[str | int, ...], str]]) -> None:
-    seen: set[str] = set()
-    for path, name in named:
-        if name in seen:
-            refuse(path, f"expected a value of its own, seen {name!r} a second time")
-        seen.add(name)
 
 
 def parse_lab_file(text: str, *, source: str) -> LabFile:

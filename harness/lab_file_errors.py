@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 from pydantic import BaseModel, ValidationError
@@ -30,6 +31,15 @@ def refuse_unknown_keys(cls: type[BaseModel], data: object) -> object:
                     f" (known: {', '.join(cls.model_fields)})",
                 )
     return data
+
+
+def refuse_doubles(placed: Iterable[tuple[Path, str | int]]) -> None:
+    """Refuse the second one of two equal values, each with its path, which have to differ."""
+    seen: set[str | int] = set()
+    for path, value in placed:
+        if value in seen:
+            refuse(path, f"expected a value of its own, seen {value!r} a second time")
+        seen.add(value)
 
 
 def describe_syntax_error(error: tomllib.TOMLDecodeError, *, source: str) -> str:

@@ -4,6 +4,7 @@ Nodes share nothing but sockets and the cluster's database, also where they run 
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class NodeSurroundings:
     "The CA that signs its first certificates; None where it signs them itself."
 
 
-class Node(Generic[PlanT, SettingsT]):
+class Node(ABC, Generic[PlanT, SettingsT]):
     """What the nodes of both kinds of clusters have."""
 
     purposes: ClassVar[tuple[CertificatePurpose, ...]]
@@ -105,9 +106,9 @@ class Node(Generic[PlanT, SettingsT]):
             restart_needed=self.restart_needed,
         )
 
+    @abstractmethod
     async def read_settings(self) -> SettingsT:
         """Return the cluster's settings as they are now."""
-        raise NotImplementedError
 
     async def boot(self) -> tuple[ServiceFailed, ...]:
         """Make what certificates are missing, start the services, and return what could not start."""
@@ -153,15 +154,19 @@ class Node(Generic[PlanT, SettingsT]):
         return CertificateSpec.for_node(self.plan.fqdn, self.plan.address, now=now)
 
     def _make_certificates(self) -> None:
+        first_boot = not any(self.key_store.digest(purpose) for purpose in self.purposes)
+        self.key_store.ensure_own(self.purposes, lambda _: self._issue_first())
+        authority = self.surroundings.authority
+        # Later on the trust stores are the administrator's: what was deleted stays deleted.
+        if authority is not None and first_boot:
+            for store in self.trust_stores:
+                self.key_store.add_trust(store, authority.root_pem)
+
+    def _issue_first(self) -> Credential:
         authority = self.surroundings.authority
         if authority is None:
-            self.key_store.ensure_own(self.purposes, lambda _: self._issue_self_signed())
-            return
-        self.key_store.ensure_own(
-            self.purposes, lambda _: authority.issue(self._spec(), self.surroundings.key_algorithm)
-        )
-        for store in self.trust_stores:
-            self.key_store.add_trust(store, authority.root_pem)
+            return self._issue_self_signed()
+        return authority.issue(self._spec(), self.surroundings.key_algorithm)
 
 
 _OF_ONE_NODE: Final = frozenset({*CertificatePurpose, *TrustStoreName})

@@ -78,6 +78,11 @@ def test_an_unknown_topology_names_near_matches() -> None:
         ),
         (
             'address = "127.20.0.20"',
+            "ports.tomcat = 5062",
+            "lab.toml:13: clusters[0].nodes[1].ports.tomcat: expected a value of its own, seen 5062",
+        ),
+        (
+            'address = "127.20.0.20"',
             "ports.spi = 5070",
             "lab.toml:13: clusters[0].nodes[1].ports.spi: expected no such key; did you mean 'sip'",
         ),

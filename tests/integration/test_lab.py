@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
+import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from certs.errors import ConfigError, ConnectionFailed
 from certs.purposes import CertificatePurpose, TrustStoreName
+from harness.database import Database, sqlite_url
 from harness.lab import Lab
 from harness.lab_file import LabFile, load_topology, parse_lab_file
 from harness.node import CucmNode, ImpNode
+from harness.service_runs import ServiceRuns
 from harness.service_state import ServiceFailed
 from tests.harness.lab_texts import SMALL
 
@@ -55,6 +59,17 @@ async def test_with_a_ca_every_node_trusts_its_root(tmp_path: Path) -> None:
         (at_cucm,) = lab.cucm[0].key_store.trust(TrustStoreName.CALLMANAGER_TRUST)
         assert at_imp == at_cucm
         assert lab.imp[0].key_store.own(CertificatePurpose.CUP).chain_pem.count(b"BEGIN CERTIFICATE") == 2
+
+
+async def test_a_root_that_was_deleted_stays_deleted(tmp_path: Path) -> None:
+    lab_file = parse_lab_file('certificates = "ca-signed"\n' + SMALL, source="lab.toml")
+    async with Lab.start(lab_file, work_directory=tmp_path) as lab:
+        (root,) = lab.imp[0].key_store.trust(TrustStoreName.CUP_TRUST)
+        management = lab.imp[0].administration.certificate_management
+        await management.delete(TrustStoreName.CUP_TRUST, root.certificate.sha256)
+    async with Lab.start(lab_file, work_directory=tmp_path) as lab:
+        assert lab.imp[0].key_store.trust(TrustStoreName.CUP_TRUST) == ()
+        assert lab.imp[1].key_store.trust(TrustStoreName.CUP_TRUST) == (root,)
 
 
 async def test_a_lab_s_folder_brings_back_certificates_and_users(lab_file: LabFile, tmp_path: Path) -> None:
@@ -141,3 +156,47 @@ async def test_a_cancelled_lab_is_taken_down(lab_file: LabFile, tmp_path: Path) 
         await task
     async with Lab.start(lab_file, work_directory=tmp_path):
         pass
+
+
+LAB_IN_A_PROCESS = """
+import asyncio, pathlib, sys
+from harness.lab import Lab
+from harness.lab_file import load_topology
+
+async def run():
+    async with Lab.start(load_topology(), work_directory=pathlib.Path(sys.argv[1])):
+        print("up", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(run())
+"""
+
+
+@pytest.mark.parametrize(("number", "left_behind"), [(signal.SIGINT, 0), (signal.SIGKILL, 5)])
+async def test_after_ctrl_c_nothing_is_left_and_after_a_kill_the_lab_starts_again(
+    lab_file: LabFile, tmp_path: Path, number: signal.Signals, left_behind: int
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        LAB_IN_A_PROCESS,
+        str(tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 20) == b"up\n"
+    process.send_signal(number)
+    await asyncio.wait_for(process.wait(), 5)
+    assert await runs_written_down(tmp_path) == left_behind
+    async with Lab.start(lab_file, work_directory=tmp_path) as lab:
+        assert await lab.imp[0].restart_needed() == ()
+
+
+async def runs_written_down(work_directory: Path) -> int:
+    found = 0
+    for cluster in ("imp", "cucm"):
+        database = Database(sqlite_url(work_directory / cluster / "cluster.sqlite"))
+        found += len(await ServiceRuns(database).started())
+        await database.aclose()
+    return found
