@@ -6,6 +6,7 @@ from typing import Final, Self
 
 from certs.errors import LocalProtocolError, RemoteProtocolError
 from proxies.sip.message import HeaderField, Request, Response, SipMessage, split_first, split_values
+from proxies.sip.routing_uri import address_of, parse_routing_uri
 from proxies.sip.transaction_matching import cseq_of, tag_of
 
 DialogId = tuple[str, str, str]
@@ -86,7 +87,7 @@ class Dialog:
     def as_uac(cls, request: Request, response: Response) -> Self:
         """Return the dialog that a 1xx with a tag, or a 2xx, makes for the request's sender (12.1.2).
 
-        Raises RemoteProtocolError where the response lacks a tag or a Contact.
+        Raises RemoteProtocolError where the response lacks a tag or a Contact, or records no usable route.
         """
         if response.status <= 100 or response.status >= 300:
             raise LocalProtocolError(f"a {response.status} makes no dialog; 101 to 299 do")
@@ -108,7 +109,7 @@ class Dialog:
     def as_uas(cls, request: Request, response: Response) -> Self:
         """Return the dialog that our 1xx or 2xx makes with the request's sender (12.1.1).
 
-        Raises RemoteProtocolError where the request lacks a Contact.
+        Raises RemoteProtocolError where the request lacks a Contact or records no usable route.
         """
         local = response.required("to")
         if not 100 < response.status < 300 or not tag_of(local):
@@ -223,7 +224,7 @@ class Dialog:
         uri, routes = self.remote_target, list(self.route_set)
         if routes and not _is_loose(routes[0]):
             # A strict router wants itself in the Request-URI, and the target at the end (12.2.1.1).
-            uri = _address(routes.pop(0))
+            uri = address_of(routes.pop(0))
             routes.append(f"<{self.remote_target}>")
         return Request(
             method,
@@ -242,7 +243,7 @@ class Dialog:
     def _refresh_target(self, message: SipMessage, method: str) -> None:
         contact = message.header("contact")
         if method in TARGET_REFRESH and contact is not None:
-            self.remote_target = _address(split_first(contact)[0])
+            self.remote_target = address_of(split_first(contact)[0])
 
     def _move(self, event: DialogEvent) -> None:
         try:
@@ -290,20 +291,15 @@ class DialogTable:
 
 
 def _record_route(message: SipMessage) -> list[str]:
-    return [route for value in message.headers("record-route") for route in split_values(value)]
+    routes = [route for value in message.headers("record-route") for route in split_values(value)]
+    for route in routes:
+        parse_routing_uri(address_of(route))  # what cannot be routed by later is refused now
+    return routes
 
 
 def _contact(message: SipMessage) -> str:
-    return _address(split_first(message.required("contact"))[0])
-
-
-def _address(value: str) -> str:
-    """Return the URI of a name-addr or addr-spec (20.10)."""
-    if "<" in value:
-        return value.rpartition("<")[2].partition(">")[0].strip()
-    return value.partition(";")[0].strip()
+    return address_of(split_first(message.required("contact"))[0])
 
 
 def _is_loose(route: str) -> bool:
-    parameters = _address(route).partition("?")[0].split(";")[1:]
-    return any(parameter.partition("=")[0].strip().lower() == "lr" for parameter in parameters)
+    return "lr" in parse_routing_uri(address_of(route)).parameters

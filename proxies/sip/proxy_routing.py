@@ -47,6 +47,7 @@ class ProxyRouter:
         self._location = location
         self._resolver = resolver
         self._own_hosts = {settings.fqdn.lower(), settings.address}
+        self._own_ports = {None, settings.sip_port, settings.server_auth_port, settings.peer_auth_port}
         self._nodes = {node.name: node for node in settings.cluster_nodes}
         self._nodes_by_host = {
             host: n for n in settings.cluster_nodes for host in (n.fqdn.lower(), n.address)
@@ -64,7 +65,9 @@ class ProxyRouter:
         uri = parse_routing_uri(next_hop)
         if request.header("route") is not None:
             return ForwardTo((Target(uri=request.uri, destination=self._locate(uri)),))
-        if uri.host in self._settings.domains or uri.host in self._own_hosts:
+        # Other ports of the node's address are other services, as the presence engine.
+        own = uri.host in self._own_hosts and uri.port in self._own_ports
+        if own or uri.host in self._settings.domains:
             return self._route_inside(request, uri, now=now)
         if tag_of(request.header("to") or ""):
             return ForwardTo((self._route_to_contact(request, uri, now=now),))

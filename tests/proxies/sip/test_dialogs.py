@@ -183,6 +183,13 @@ def test_a_response_without_a_tag_or_a_contact_makes_no_dialog() -> None:
         Dialog.as_uac(request, answer(request, 200))
 
 
+@pytest.mark.parametrize("route", ["<tel:+1>", "<sip:>", "nothing"])
+def test_a_record_route_that_cannot_be_followed_makes_no_dialog(route: str) -> None:
+    request = make_request("INVITE", extra=f"Contact: <sip:alice@127.0.0.2>\nRecord-Route: {route}\n")
+    with pytest.raises(RemoteProtocolError):
+        Dialog.as_uas(request, accept(request))
+
+
 @pytest.mark.parametrize("status", [100, 302, 486])
 def test_other_responses_make_no_dialog(status: int) -> None:
     with pytest.raises(LocalProtocolError, match="makes no dialog"):

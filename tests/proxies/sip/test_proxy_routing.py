@@ -163,6 +163,12 @@ def test_a_route_value_is_followed(next_hop: str, hop: Destination) -> None:
     assert found == ForwardTo((Target(uri="sip:alice@example.com", destination=hop),))
 
 
+def test_another_service_at_the_nodes_address_is_reached_within_its_dialog() -> None:
+    uri = "sip:alice@127.0.0.1:5070;transport=tcp"
+    found = route(make_request("SUBSCRIBE", uri=uri, to_tag="b1"))
+    assert found == ForwardTo((Target(uri=uri, destination=ENGINE),))
+
+
 def test_a_request_of_a_dialog_is_routed_to_the_contact_it_names() -> None:
     uri = "sip:dave@127.0.0.9:5080;transport=tcp"
     hop = Destination(transport=Transport.TCP, host="127.0.0.9", port=5080)

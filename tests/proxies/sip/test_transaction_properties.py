@@ -177,6 +177,25 @@ def test_over_a_lossy_network_a_request_goes_up_once_and_its_sender_learns_one_e
         assert len(network.client) == len(network.server) == 0
 
 
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE"])
+@pytest.mark.parametrize("status", [200, 486])
+def test_over_a_stream_each_message_is_sent_once(method: str, status: int) -> None:
+    network = Network(0, loss=0.0, duplication=0.0, transport=Transport.TCP)
+    network.client.send_request(make_request(method), network.flow, now=0.0)
+    carried = 0
+    while network.step():
+        carried += 1
+        while (event := network.server.next_event()) is not None:
+            if isinstance(event, RequestReceived):
+                network.server.send_response(
+                    event.transaction, answer(event.request, status), now=network.now
+                )
+    messages = 3 if (method, status) == ("INVITE", 486) else 2  # with the ACK of the failure
+    timers = 2 if (method, status) == ("INVITE", 200) else 0  # L and M
+    assert carried <= messages + timers
+    assert len(network.client) == len(network.server) == 0
+
+
 @given(data=st.binary(max_size=300), cut=st.integers(0, 400))
 @settings(max_examples=200, deadline=None)
 def test_random_bytes_in_a_head_meet_an_answer_or_nothing(data: bytes, cut: int) -> None:
