@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, event, insert, inspect, select
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from certs.errors import ConfigError
@@ -21,6 +21,7 @@ SCHEMA_VERSION: Final = 1
 "Goes up when a table changes."
 
 _LOCK_SECONDS: Final = 5.0
+_DELETE_IT: Final = "delete it, and the next start makes a new one"
 _IMMEDIATE: Final = "harness_immediate"
 
 
@@ -43,15 +44,16 @@ class Database:
             raise ConfigError(
                 f"database: {error}; expected a URL as sqlite+aiosqlite:///lab.sqlite"
             ) from error
+        self._engine = engine
+        self._writing = engine.execution_options(**{_IMMEDIATE: True})
         if engine.dialect.name == "sqlite":
+            self._name = engine.url.database or "in memory"
+            self._reading = engine  # its transactions see one moment anyhow
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        self._engine = engine
-        # SQLite's transactions see one moment anyhow.
-        at_one_moment = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-        self._reading = engine.execution_options(**at_one_moment)
-        self._writing = engine.execution_options(**{_IMMEDIATE: True})
-        self._name = engine.url.database or engine.url.render_as_string()
+        else:
+            self._name = engine.url.render_as_string(hide_password=True)
+            self._reading = engine.execution_options(isolation_level="REPEATABLE READ")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -83,8 +85,7 @@ class Database:
             version = await connection.scalar(select(SchemaRow.version))
         if version != SCHEMA_VERSION:
             raise ConfigError(
-                f"database {self._name}: expected schema version {SCHEMA_VERSION}, seen {version}; "
-                "delete it, and the next start makes a new one"
+                f"database {self._name}: expected schema version {SCHEMA_VERSION}, seen {version}; {_DELETE_IT}"
             )
 
     async def aclose(self) -> None:
@@ -95,12 +96,12 @@ class Database:
     async def _translated(self) -> AsyncIterator[None]:
         try:
             yield
+        except OSError as error:
+            raise ConfigError(f"database {self._name} cannot be reached: {error}") from error
         except SQLAlchemyError as error:
-            cause = error.__cause__ or error
-            raise ConfigError(
-                f"database {self._name}: {cause}; delete it, and the next start makes a new one, "
-                "or name another"
-            ) from error
+            # What is neither a broken rule nor passing trouble is a file that SQLite cannot read.
+            remedy = f"; {_DELETE_IT}, or name another" if type(error) is DatabaseError else ""
+            raise ConfigError(f"database {self._name}: {error.__cause__ or error}{remedy}") from error
 
 
 def _parse_url(url: str) -> URL:

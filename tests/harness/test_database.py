@@ -117,6 +117,11 @@ async def test_a_file_cut_off_in_the_middle_is_named_with_what_to_do(path: Path)
         await prepare_and_close(path)
 
 
+async def test_a_folder_that_is_not_there_is_named_and_nothing_is_to_be_deleted(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unable to open database file$"):
+        await prepare_and_close(tmp_path / "nowhere" / "cluster.sqlite")
+
+
 async def test_another_program_s_database_is_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE songs (title TEXT)")

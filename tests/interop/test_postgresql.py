@@ -1,0 +1,96 @@
+"""A cluster's database on PostgreSQL: the same lab, with nothing changed but the URL."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from certs.errors import ConfigError
+from certs.purposes import ServiceName, TrustStoreName
+from harness.addresses import reserve_range
+from harness.database import Database
+from harness.lab import Lab
+from harness.lab_file import LabFile, parse_lab_file
+from proxies.sip.flow import Transport
+from tests.harness.lab_texts import SMALL
+
+pytestmark = pytest.mark.interop
+
+PORT = 5432
+
+
+def program(name: str) -> str:
+    found = [*Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), shutil.which(name)]
+    if not (first := next((each for each in found if each), None)):
+        pytest.skip(f"PostgreSQL's {name} is not installed")
+    return str(first)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Run a server in a folder of its own, not as root, and return its address."""
+    pytest.importorskip("asyncpg")
+    user = "postgres" if os.geteuid() == 0 else None
+    initdb, pg_ctl = program("initdb"), program("pg_ctl")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        reserve_range(IPv4Network("127.77.249.0/24")) as reserved,
+    ):
+        data, address = Path(folder, "data"), str(reserved.network[2])
+        if user is not None:
+            shutil.chown(folder, user)
+
+        def run(*command: str) -> None:
+            subprocess.run(command, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+        run(initdb, "--no-sync", "--auth=trust", "--username=lab", "-D", str(data))
+        options = f"-h {address} -p {PORT} -k {folder} -c fsync=off"
+        run(pg_ctl, "-w", "-D", str(data), "-o", options, "-l", str(Path(folder, "log")), "start")
+        try:
+            yield address
+        finally:
+            run(pg_ctl, "-w", "-D", str(data), "-m", "fast", "stop")
+
+
+@pytest.fixture
+def lab_file(server: str) -> LabFile:
+    url = f"postgresql+asyncpg://lab@{server}:{PORT}/postgres?ssl=disable"
+    return parse_lab_file(
+        SMALL.replace('kind = "imp"', f'kind = "imp"\ndatabase = "{url}"'), source="lab.toml"
+    )
+
+
+async def test_a_lab_stages_settings_and_derives_restarts_on_postgresql(
+    lab_file: LabFile, tmp_path: Path
+) -> None:
+    async with Lab.start(lab_file, work_directory=tmp_path) as lab:
+        alice = await lab.user("alice")
+        administration = lab.imp[0].administration
+        outcome = await administration.import_certificate(TrustStoreName.CUP_TRUST, "cucm1", 5061)
+        assert outcome.report.downloaded
+        await administration.set_proxy_to_proxy_transport(Transport.TCP)
+        assert {(each.node, each.service) for each in await lab.imp[1].restart_needed()} == {
+            ("imp1", ServiceName.SIP_PROXY),
+            ("imp2", ServiceName.SIP_PROXY),
+        }
+        for node in lab.imp:
+            await node.administration.restart(ServiceName.SIP_PROXY)
+        assert await lab.imp[1].restart_needed() == ()
+    async with Lab.start(lab_file, work_directory=tmp_path) as lab:
+        assert await lab.user("alice") == alice
+        settings = await lab.imp[1].read_settings()
+        assert settings.proxy_to_proxy_transport is Transport.TCP
+        assert settings.tls_context.selected_peer_subjects == {"cucm1.lab.example"}
+
+
+async def test_a_server_that_does_not_answer_is_named_without_its_password(server: str) -> None:
+    database = Database(f"postgresql+asyncpg://lab:geheim@{server}:{PORT + 1}/postgres")
+    with pytest.raises(ConfigError, match=rf"database .*{server}:{PORT + 1}.* cannot be reached") as refusal:
+        await database.prepare()
+    assert "geheim" not in str(refusal.value)
+    await database.aclose()
