@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
@@ -17,6 +17,12 @@ RECORD_ROUTED: Final = frozenset({"INVITE", "SUBSCRIBE", "NOTIFY", "REFER", "UPD
 
 _MAXIMUM_FORWARDS: Final = 70
 "What a request without Max-Forwards gets (16.6 step 3)."
+
+_OWN_ROUTES: Final = 2
+"How many Route values of ours may stand on top: one for each transport (RFC 5658 5)."
+
+_MASK: Final = 2**64 - 1
+"Makes a hash value one of 16 hexadecimal digits."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +54,13 @@ class ProxyCoreSettings:
     "Seconds that a peer is told to wait where a next hop was out of reach (20.33)."
 
 
-@dataclass(slots=True)
 class RequestForwarder:
     """Checks requests and prepares their copies for the next hop."""
 
-    settings: ProxyCoreSettings
-    "Who we are."
-
-    _salt: str = field(default_factory=lambda: secrets.token_hex(4))
-    _numbers: "count[int]" = field(default_factory=lambda: count(1))
+    def __init__(self, settings: ProxyCoreSettings) -> None:
+        self._settings = settings
+        self._salt = secrets.token_hex(4)
+        self._numbers = count(1)
 
     def check(self, request: Request) -> Response | None:
         """Return the refusal of a request that must not be forwarded (16.3), or None.
@@ -88,7 +92,7 @@ class RequestForwarder:
     def is_own(self, uri: RoutingUri) -> bool:
         """Return whether a URI leads to this proxy."""
         default = (uri.transport or Transport.UDP).default_port
-        return uri.host in self.settings.hosts and (uri.port or default) in self.settings.ports
+        return uri.host in self._settings.hosts and (uri.port or default) in self._settings.ports
 
     def take_own_routes(self, request: Request) -> Response | None:
         """Take away what the peer's routing put there to reach us (16.4, RFC 5658 5); return a refusal or None.
@@ -98,8 +102,9 @@ class RequestForwarder:
         """
         try:
             self._undo_strict_routing(request)
-            while (route := request.header("route")) is not None:
-                if not self.is_own(parse_routing_uri(address_of(split_first(route)[0]))):
+            for _ in range(_OWN_ROUTES):
+                route = request.header("route")
+                if route is None or not self.is_own(parse_routing_uri(address_of(split_first(route)[0]))):
                     break
                 request.remove_first_value("route")
             parse_routing_uri(request.uri)
@@ -162,9 +167,9 @@ class RequestForwarder:
         return any(mark in via for via in passed)
 
     def _sent_by(self, target: Destination | Flow) -> tuple[str, int]:
-        if isinstance(target, Flow) and target.local[1] in self.settings.ports:
+        if isinstance(target, Flow) and target.local[1] in self._settings.ports:
             return target.local
-        return self.settings.sent_by[target.transport]
+        return self._settings.sent_by[target.transport]
 
     def _record_route(self, copy: Request, came_by: Flow, target: Destination | Flow) -> None:
         """Add one Record-Route, or one for each side where the transport or the port changes.
@@ -178,9 +183,6 @@ class RequestForwarder:
         copy.insert_header("Record-Route", _own_route(outer, target.transport))
 
 
-_MASK: Final = 2**64 - 1
-
-
 def _own_route(sent_by: tuple[str, int], transport: Transport) -> str:
     name = "" if transport is Transport.UDP else f";transport={transport.lower()}"
     return f"<sip:{sent_by[0]}:{sent_by[1]}{name};lr>"
@@ -191,7 +193,7 @@ def _max_forwards(request: Request) -> int:
     if value is None:
         return _MAXIMUM_FORWARDS + 1
     if not (value.isascii() and value.isdecimal()) or len(value) > 3:
-        raise RemoteProtocolError(f"Max-Forwards is not a number up to 255: {value[:20]!r}")
+        raise RemoteProtocolError(f"Max-Forwards is not a number of three digits at most: {value[:20]!r}")
     return int(value)
 
 
@@ -212,4 +214,4 @@ def _loop_hash(request: Request) -> str:
             tuple(request.headers("route")),
         )
     )
-    return f"{mark & _MASK:x}"
+    return f"{mark & _MASK:016x}"

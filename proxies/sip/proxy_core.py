@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import Final, Protocol, assert_never
 
 from certs.verdict import Reason, Verdict
 from proxies.sip.flow import Destination, Flow
@@ -28,7 +28,7 @@ from proxies.sip.transaction_events import (
 )
 from proxies.sip.transaction_matching import cancel, respond
 
-_DEFAULT_MAX_BREADTH = 60
+_DEFAULT_MAX_BREADTH: Final = 60
 "What a request without Max-Breadth may be forked to, all proxies together (RFC 5393 5.3.3)."
 
 

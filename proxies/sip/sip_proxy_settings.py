@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final
 
 from certs.credential import Credential
 from certs.errors import ConfigError
@@ -15,10 +16,10 @@ from proxies.sip.timers import DEFAULT_TIMERS, TransactionTimers
 from proxies.sip.transport_settings import SipListenerSettings, TransportLimits, TransportSettings
 from proxies.tls.settings import TlsClientSettings, TlsServerSettings, TlsVersion, TrustPolicy
 
-PEER_AUTH_LISTENER = "Default Cisco SIP Proxy TLS Listener - Peer Auth"
-SERVER_AUTH_LISTENER = "Default Cisco SIP Proxy TLS Listener - Server Auth"
-TCP_LISTENER = "Default Cisco SIP Proxy TCP Listener"
-UDP_LISTENER = "Default Cisco SIP Proxy UDP Listener"
+PEER_AUTH_LISTENER: Final = "Default Cisco SIP Proxy TLS Listener - Peer Auth"
+SERVER_AUTH_LISTENER: Final = "Default Cisco SIP Proxy TLS Listener - Server Auth"
+TCP_LISTENER: Final = "Default Cisco SIP Proxy TCP Listener"
+UDP_LISTENER: Final = "Default Cisco SIP Proxy UDP Listener"
 
 
 class RouteType(StrEnum):

@@ -1,6 +1,7 @@
 """The timers of SIP transactions (RFC 3261 17 and table 4, RFC 6026 7)."""
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,5 +29,5 @@ class TransactionTimers:
         return 64 * self.t1
 
 
-DEFAULT_TIMERS = TransactionTimers()
-"""The values of RFC 3261."""
+DEFAULT_TIMERS: Final = TransactionTimers()
+"The values of RFC 3261."

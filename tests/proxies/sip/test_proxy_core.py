@@ -173,6 +173,12 @@ def test_our_own_route_values_are_taken_away(routes: str) -> None:
     assert seen[0].context.next_hop == "sip:bob@example.com"
 
 
+def test_a_heap_of_our_route_values_is_not_worked_through() -> None:
+    routes = "Route: " + ", ".join(["<sip:127.0.0.1;lr>"] * 5) + "\n"
+    [outgoing] = ManualProxy().receive(make_request(extra=routes))
+    assert (request_in(outgoing).header("route") or "").count("127.0.0.1") == 3
+
+
 def test_a_route_of_another_stays_and_is_the_next_hop() -> None:
     seen: list[str] = []
 
