@@ -30,11 +30,6 @@ class ReservedRange:
     guard: socket.socket
     "What keeps others out."
 
-    @property
-    def outside_loopback(self) -> bool:
-        """Whether other machines may reach the lab; worth a warning."""
-        return not self.network.subnet_of(LOOPBACK)
-
     def release(self) -> None:
         """Let others have the range."""
         self.guard.close()

@@ -1,10 +1,11 @@
 """Control Center of one node: starts and stops its services, each on a snapshot of its own."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from certs.errors import ConfigError, HarnessError, LocalProtocolError
 from certs.purposes import ServiceName
@@ -13,6 +14,8 @@ from harness.service_state import TRANSITIONS, ServiceEvent, ServiceFailed, Serv
 from proxies.clock import SchedulingClock
 from proxies.observer import Observer
 from proxies.sip.locating import Resolver
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Service(Protocol):
@@ -232,7 +235,10 @@ class ServiceControl(Generic[SnapshotT]):
             entry.reason = await self._abandon(entry)
         finally:
             entry.move(ServiceEvent.STOP_DONE)
-        await self._runs.record_stopped(self._node, entry.name)
+        try:
+            await self._runs.record_stopped(self._node, entry.name)
+        except ConfigError as error:
+            entry.reason = entry.reason or str(error)
         if entry.reason:
             raise ServiceFailed(self._node, entry.name, entry.reason)
 
@@ -244,7 +250,9 @@ class ServiceControl(Generic[SnapshotT]):
         try:
             async with asyncio.timeout(self._limits.stop):
                 await service.stop()
-        except (HarnessError, OSError) as error:
+        except Exception as error:  # whatever it is, it must not keep the node's other services from stopping
+            if not isinstance(error, HarnessError | OSError):
+                _log.exception("%s on %s failed to stop", entry.name, self._node)
             return _why(error, f"it did not stop within {self._limits.stop:g} s and was left behind")
         return ""
 

@@ -35,9 +35,6 @@ class Snapshot(Generic[PlanT, SettingsT]):
     cluster: ClusterPlan
     "The node's cluster, for the names of its other nodes."
 
-    service: ServiceName
-    "The service."
-
     settings: SettingsT
     "The cluster's settings."
 
@@ -71,7 +68,6 @@ def take_snapshot(
     return Snapshot(
         node=node,
         cluster=cluster,
-        service=service,
         settings=settings,
         own={
             purpose: key_store.own(purpose) for purpose in topics if isinstance(purpose, CertificatePurpose)

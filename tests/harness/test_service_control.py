@@ -1,7 +1,9 @@
 """Control Center: states, order, bounded times, and a service that fails beside others that run."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -40,8 +42,13 @@ class Node:
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    database = Database(sqlite_url(tmp_path / "cluster.sqlite"))
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "cluster.sqlite"
+
+
+@pytest.fixture
+async def node(path: Path) -> AsyncIterator[Node]:
+    database = Database(sqlite_url(path))
     await database.prepare()
     diary: list[str] = []
     router, proxy = FakeBuilder("router", diary), FakeBuilder("proxy", diary)
@@ -157,13 +164,24 @@ async def test_a_stop_that_hangs_ends_by_its_limit_and_the_service_can_start_aga
     assert node.control.status(PROXY).state is ServiceState.STARTED
 
 
-async def test_a_node_shuts_down_though_one_service_fails_to_stop(node: Node) -> None:
-    node.proxy.stop_error = OSError("gone")
+@pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("gone")])
+async def test_a_node_shuts_down_though_one_service_fails_to_stop(node: Node, error: Exception) -> None:
+    node.proxy.stop_error = error
     await node.control.boot()
     (failure,) = await node.control.shut_down()
     assert failure.reason == "gone"
     assert node.states() == ["Stopped", "Stopped"]
     assert node.diary[-1] == "stop router old"
+
+
+async def test_a_node_shuts_down_though_its_database_is_broken(node: Node, path: Path) -> None:
+    await node.control.boot()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE service_runs")
+    failures = await node.control.shut_down()
+    assert [failure.service for failure in failures] == [PROXY, ROUTER]
+    assert "no such table: service_runs" in failures[0].reason
+    assert node.states() == ["Stopped", "Stopped"]
 
 
 async def test_a_cancelled_start_leaves_nothing_open(node: Node) -> None:
