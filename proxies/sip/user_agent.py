@@ -138,10 +138,10 @@ class UserAgent:
         return await self.send(request)
 
     async def publish(
-        self, document: PresenceDocument | None, *, entity_tag: str = "", expires: int = 3600
+        self, document: PresenceDocument | None, *, uri: str = "", entity_tag: str = "", expires: int = 3600
     ) -> RequestOutcome:
-        """Publish its presence, or refresh or remove what has an entity tag (RFC 3903 4)."""
-        request = self._begin("PUBLISH", self._settings.uri)
+        """Publish its own presence or that of `uri`, refresh or remove what has an entity tag (RFC 3903 4)."""
+        request = self._begin("PUBLISH", uri or self._settings.uri)
         request.add_header("Event", EVENT)
         request.add_header("Expires", str(expires))
         if entity_tag:
