@@ -1,5 +1,6 @@
 """What keeps a secure SIP trunk from coming up, one thing at a time, until it does (G12, G17)."""
 
+from certs.purposes import ServiceName
 from certs.verdict import Reason
 from harness.actors import user_agent
 from harness.expectations import expect, expect_outcome, expect_verdict
@@ -96,6 +97,8 @@ async def _expect_in_service(cucm: CucmNode) -> None:
 
 
 async def _expect_answer_to_alice(lab: Lab, status: int) -> None:
-    """Ask line 1001 what it can do: imp1 opens a connection to CUCM for that."""
+    """Ask line 1001 what it can do, over a connection that imp1 opens."""
+    # Without its restart imp1 would use the connection of CUCM's ping in the other direction (RFC 5923).
+    await lab.imp[0].administration.restart(ServiceName.SIP_PROXY)
     async with user_agent(lab, "alice", lab.imp[0]) as alice:
         expect_outcome("the OPTIONS", await alice.options("sip:1001@lab.example"), status)

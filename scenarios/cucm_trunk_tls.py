@@ -48,7 +48,9 @@ async def cucm_trunk_tls(lab: Lab, run: ScenarioRun) -> None:
                 "the trunk's peer", node=node.plan.name, reason=Reason.ACCEPTED, since=since
             )
             expect(f"the subject that {node.plan.name} saw", peer.plan.fqdn, verdict.subject)
-            run.saw(f"{node.plan.name} accepted CN={verdict.subject} over {verdict.tls_version} {verdict.cipher}")
+            run.saw(
+                f"{node.plan.name} accepted CN={verdict.subject} over {verdict.tls_version} {verdict.cipher}"
+            )
 
     async with user_agent(lab, "alice", imp1) as alice:
         expect_outcome("alice's registration", await alice.register(), 200)

@@ -115,6 +115,9 @@ class StreamFramer:
     def _take_head(self) -> bool:
         if b"\r\n\r\n".startswith(self._buffer):
             return False  # the beginning of a keep-alive, perhaps
+        if self._buffer[0] < 0x20 and self._buffer[0] not in b"\t\r\n":
+            # A TLS ClientHello on a plain port, say: waiting for its empty line helps nobody.
+            raise FramingError(f"no SIP message begins with {bytes(self._buffer[:8])!r}")
         end, after = _find_empty_line(self._buffer, self._searched)
         if end < 0:
             if len(self._buffer) > self._maximum_head:

@@ -62,7 +62,7 @@ def server_context(settings: TlsServerSettings) -> HandshakeContext:
     # No resumption: every handshake shows its certificates, so every verdict has its chain.
     ssl_context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
     ssl_context.num_tickets = 0
-    _load_credential(ssl_context, settings.credential)
+    _set_strictness(ssl_context, settings)
     if settings.require_client_certificate:
         ssl_context.verify_mode = ssl.CERT_REQUIRED
         load_trust(ssl_context, settings.trust.certificates)
@@ -90,8 +90,7 @@ def client_context(settings: TlsClientSettings) -> HandshakeContext:
         load_trust(ssl_context, settings.trust.certificates)
     else:
         ssl_context.verify_mode = ssl.CERT_NONE
-    if settings.credential is not None:
-        _load_credential(ssl_context, settings.credential)
+    _set_strictness(ssl_context, settings)
     return HandshakeContext(
         side=Side.CLIENT,
         ssl_context=ssl_context,
@@ -127,11 +126,6 @@ def _ssl_context(protocol: int, settings: TlsServerSettings | TlsClientSettings)
         ssl_context.minimum_version = _VERSIONS[settings.minimum_version]
         ssl_context.maximum_version = _VERSIONS[settings.maximum_version]
     ssl_context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    ciphers = settings.ciphers or "DEFAULT"
-    try:
-        ssl_context.set_ciphers(f"{ciphers}:@SECLEVEL={settings.security_level}")
-    except ssl.SSLError as error:
-        raise ConfigError(f"OpenSSL knows no cipher suite of {ciphers!r}") from error
     watch_handshakes(ssl_context)
     return ssl_context
 
@@ -145,14 +139,40 @@ def _refusing_context(protocol: int) -> ssl.SSLContext:
     return ssl_context
 
 
+def _set_strictness(ssl_context: ssl.SSLContext, settings: TlsServerSettings | TlsClientSettings) -> None:
+    """Load our credential and say what is asked of the peer.
+
+    OpenSSL has one security level for what both sides show. Who shows a weak certificate on purpose has to
+    believe weak ones as well, so that it is the peer who judges.
+    """
+    levels = sorted({settings.security_level, 0}, reverse=True)
+    for level in levels:
+        _set_ciphers(ssl_context, settings.ciphers or "DEFAULT", level)
+        if settings.credential is None:
+            return
+        try:
+            _load_credential(ssl_context, settings.credential)
+        except CertificateError:
+            if level == levels[-1]:
+                raise
+        else:
+            return
+
+
+def _set_ciphers(ssl_context: ssl.SSLContext, ciphers: str, level: int) -> None:
+    try:
+        ssl_context.set_ciphers(f"{ciphers}:@SECLEVEL={level}")
+    except ssl.SSLError as error:
+        raise ConfigError(f"OpenSSL knows no cipher suite of {ciphers!r}") from error
+
+
 def _load_credential(ssl_context: ssl.SSLContext, credential: Credential) -> None:
     with _as_file(credential.chain_pem + b"\n" + credential.key_pem) as path:
         try:
             ssl_context.load_cert_chain(path)
         except (ssl.SSLError, OSError) as error:
             raise CertificateError(
-                f"OpenSSL does not take the certificate with its key: {error}; regenerate it, or lower the "
-                "security level where it is weak on purpose"
+                f"OpenSSL does not take the certificate with its key: {error}; regenerate it"
             ) from error
 
 

@@ -62,7 +62,7 @@ class TlsServerSettings:
     "OpenSSL cipher list for TLS 1.2 and lower; empty for the library's default."
 
     security_level: int = 2
-    "OpenSSL's security level: below 2 weak keys and SHA-1 may be shown and are believed."
+    "OpenSSL's security level, for what the peer shows: below 2 weak keys and SHA-1 are believed."
 
     handshake_timeout: float = 10.0
     "Seconds a handshake may take, the peer's silence included."
@@ -100,7 +100,7 @@ class TlsClientSettings:
     "OpenSSL cipher list for TLS 1.2 and lower; empty for the library's default."
 
     security_level: int = 2
-    "OpenSSL's security level: below 2 weak keys and SHA-1 may be shown and are believed."
+    "OpenSSL's security level, for what the peer shows: below 2 weak keys and SHA-1 are believed."
 
     handshake_timeout: float = 10.0
     "Seconds for connecting and shaking hands together."

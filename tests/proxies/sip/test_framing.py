@@ -205,3 +205,10 @@ def test_a_random_datagram_is_a_message_or_a_protocol_error(data: bytes) -> None
         assert isinstance(parse_datagram(data), Request | Response)
     except RemoteProtocolError as error:
         assert error.reply == "400"  # noqa: PT017 - as above
+
+
+def test_a_tls_client_hello_is_refused_at_its_first_byte() -> None:
+    framer = StreamFramer()
+    framer.receive_data(b"\x16\x03\x01")
+    with pytest.raises(FramingError, match="no SIP message begins with"):
+        framer.next_event()
