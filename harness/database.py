@@ -3,8 +3,9 @@
 Every node of the cluster has a connection of its own to it; nothing else is shared between nodes.
 """
 
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -123,7 +124,10 @@ def _prepare_sqlite(dbapi_connection: AsyncAdapt_aiosqlite_connection, _: object
     cursor = dbapi_connection.cursor()
     # Readers never wait for a writer, and a commit does not wait for the disk: a kill loses nothing, and
     # against a power cut a lab needs no insurance.
-    cursor.execute("PRAGMA journal_mode = WAL")
+    # The mode stays in the file. Where it is busy, another connection is setting it at this moment, and
+    # SQLite waits for nobody here.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
 

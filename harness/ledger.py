@@ -170,6 +170,15 @@ class Ledger:
         except TimeoutError:
             return None
 
+    async def follow(self, take: Callable[[Entry], None]) -> None:
+        """Hand over every entry from now on, until cancelled."""
+        mark = self.position
+        while True:
+            await self._next_append()
+            entries, mark = list(self.entries(since=mark)), self.position
+            for entry in entries:
+                take(entry)
+
     def write(self, path: Path) -> None:
         """Write all entries as JSON, one object a line."""
         with path.open("w", encoding="utf-8") as file:

@@ -1,6 +1,7 @@
 """What a person at a terminal sees of a run; colour only on a terminal."""
 
 import sys
+from collections import Counter
 from typing import TextIO
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.markup import escape
 
 from certs.verdict import Reason, Verdict
 from harness.expectations import describe_verdict
+from harness.ledger import Entry, Judged
 from harness.result import JudgedPeer, RunResult
 from harness.scenario import Scenario
 from harness.steps import Outcome, Step
@@ -56,8 +58,11 @@ class TerminalReporter:
         refused = [judged for judged in result.verdicts if not judged.verdict.accepted]
         accepted = len(result.verdicts) - len(refused)
         self._console.print(f"  verdicts: {accepted} accepted, {len(refused)} refused")
+        groups = Counter((judged.node, judged.service, judged.verdict.reason) for judged in refused)
         for judged in refused:
-            self._print_refusal(judged)
+            # The first of a kind explains itself; the others are in events.jsonl.
+            if count := groups.pop((judged.node, judged.service, judged.verdict.reason), 0):
+                self._print_refusal(judged, count)
         failure = result.failure
         if failure is not None:
             self._console.print(f"  [red bold]{escape(failure.message)}[/]")
@@ -73,16 +78,31 @@ class TerminalReporter:
             f"evidence: {escape(result.folder)}\n"
         )
 
-    def _print_refusal(self, judged: JudgedPeer) -> None:
+    def _print_refusal(self, judged: JudgedPeer, count: int) -> None:
         verdict = judged.verdict
         self._console.print(
             f"    [yellow]✘[/] {judged.node} {judged.service}: {escape(describe_verdict(verdict))} "
-            f"[dim]({verdict.clause})[/]"
+            f"[dim]({verdict.clause})[/]{f' and {count - 1} more' if count > 1 else ''}"
         )
         # The end that judged knows the remedy; the one that got the alert only knows that it was refused.
         if verdict.reason is not Reason.PEER_ALERT:
             for line in explanation_lines(verdict):
                 self._console.print(f"        [dim]{escape(line)}[/]")
+
+
+def print_judged(console: Console, entry: Entry) -> None:
+    """Print a verdict with its time, peer and, of a refusal, rule and remedy; nothing of other entries."""
+    if not isinstance(entry, Judged):
+        return
+    verdict, connection = entry.verdict, entry.connection
+    mark = _MARKS[Outcome.PASSED if verdict.accepted else Outcome.FAILED]
+    console.print(
+        f"{entry.at:%H:%M:%S} {mark} {connection.node}:{connection.local[1]} from "
+        f"{connection.peer[0]}:{connection.peer[1]}: {escape(describe_verdict(verdict))}"
+    )
+    if not verdict.accepted:
+        for line in explanation_lines(verdict):
+            console.print(f"      [dim]{escape(line)}[/]")
 
 
 def explanation_lines(verdict: Verdict) -> list[str]:
