@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from certs.errors import ConfigError
-from harness.near_matches import did_you_mean
+from harness.near_matches import did_you_mean, nearest
 from harness.scenario import Scenario
 
 PACKAGE = "scenarios"
@@ -36,8 +36,8 @@ class Catalogue:
         """
         path = self.files.get(name)
         if path is None:
-            hint = did_you_mean(name, self.names) or f"; there are {', '.join(self.names)}"
-            raise ConfigError(f"no scenario is called {name!r}{hint}")
+            hint = did_you_mean(name, self.names) or f"; nearest are {', '.join(nearest(name, self.names))}"
+            raise ConfigError(f"no scenario is called {name!r}{hint}; `imp-harness scenario list` shows all")
         return path
 
     def load(self, name: str) -> Scenario:

@@ -27,6 +27,16 @@ def describe_verdict(verdict: Verdict) -> str:
     return ", ".join(parts)
 
 
+def explanation_lines(verdict: Verdict) -> list[str]:
+    """Return rule, what was seen and remedy, those that are not empty."""
+    lines = [verdict.rule]
+    if verdict.detail:
+        lines.append(f"seen: {verdict.detail}")
+    if verdict.remedy:
+        lines.append(f"remedy: {verdict.remedy}")
+    return lines
+
+
 def expect(what: str, expected: object, seen: object, *, remedy: str = "") -> None:
     """Compare.
 

@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from harness.expectations import describe_verdict
+from harness.expectations import describe_verdict, explanation_lines
 from harness.result import RunResult
 from harness.steps import Outcome
 
@@ -51,7 +51,10 @@ def _test_case(result: RunResult) -> ET.Element:
     for step in result.steps:
         lines.append(f"[{step.outcome or 'cut short'}] {step.title} ({step.duration:.3f} s)")
         lines.extend(f"    {detail}" for detail in step.details)
-    lines.extend(f"{judged.node}: {describe_verdict(judged.verdict)}" for judged in result.verdicts)
+    for judged in result.verdicts:
+        lines.append(f"{judged.node}: {describe_verdict(judged.verdict)}")
+        if not judged.verdict.accepted:
+            lines.extend(f"    {line}" for line in explanation_lines(judged.verdict))
     ET.SubElement(case, "system-out").text = _clean("\n".join(lines))
     return case
 

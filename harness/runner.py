@@ -128,7 +128,7 @@ class _Run:
             failure = Failure(message=str(failed), difference=failed.difference, remedy=failed.remedy)
             self.fail(Outcome.FAILED, failure)
         except TimeoutError:
-            limit = f"the scenario took more than its {self._scenario.limit:.0f} seconds"
+            limit = f"the scenario took more than its {self._scenario.limit:g} seconds"
             self.fail(Outcome.FAILED, Failure(message=limit, remedy="See the last step, and events.jsonl."))
         except HarnessError as error:
             self.fail(Outcome.ERROR, Failure(message=str(error)))

@@ -7,8 +7,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.markup import escape
 
-from certs.verdict import Reason, Verdict
-from harness.expectations import describe_verdict
+from certs.verdict import Reason
+from harness.expectations import describe_verdict, explanation_lines
 from harness.ledger import Entry, Judged
 from harness.result import JudgedPeer, RunResult
 from harness.scenario import Scenario
@@ -103,16 +103,6 @@ def print_judged(console: Console, entry: Entry) -> None:
     if not verdict.accepted:
         for line in explanation_lines(verdict):
             console.print(f"      [dim]{escape(line)}[/]")
-
-
-def explanation_lines(verdict: Verdict) -> list[str]:
-    """Return rule, what was seen and remedy, those that are not empty."""
-    lines = [verdict.rule]
-    if verdict.detail:
-        lines.append(f"seen: {verdict.detail}")
-    if verdict.remedy:
-        lines.append(f"remedy: {verdict.remedy}")
-    return lines
 
 
 class SilentReporter:
