@@ -121,15 +121,19 @@ def _create_tables(connection: Connection) -> None:
 def _prepare_sqlite(dbapi_connection: AsyncAdapt_aiosqlite_connection, _: object) -> None:
     # We write BEGIN ourselves (below): the driver's own comes too late for a read to be of one moment.
     dbapi_connection.isolation_level = None
-    cursor = dbapi_connection.cursor()
-    # Readers never wait for a writer, and a commit does not wait for the disk: a kill loses nothing, and
-    # against a power cut a lab needs no insurance.
-    # The mode stays in the file. Where it is busy, another connection is setting it at this moment, and
-    # SQLite waits for nobody here.
-    with suppress(sqlite3.OperationalError):
-        cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.close()
+    try:
+        cursor = dbapi_connection.cursor()
+        # Readers never wait for a writer, and a commit does not wait for the disk: a kill loses nothing, and
+        # against a power cut a lab needs no insurance.
+        # The mode stays in the file. Where it is busy, another connection is setting it at this moment, and
+        # SQLite waits for nobody here.
+        with suppress(sqlite3.OperationalError):
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.close()
+    except BaseException:
+        dbapi_connection.close()  # the pool forgets a connection whose preparation failed
+        raise
 
 
 def _begin_sqlite(connection: Connection) -> None:

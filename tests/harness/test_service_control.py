@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -48,6 +48,18 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def node(path: Path) -> AsyncIterator[Node]:
+    async with made_node(path, ServiceLimits()) as node:
+        yield node
+
+
+@pytest.fixture
+async def impatient_node(path: Path) -> AsyncIterator[Node]:
+    async with made_node(path, ServiceLimits(start=0.5, stop=0.5)) as node:
+        yield node
+
+
+@asynccontextmanager
+async def made_node(path: Path, limits: ServiceLimits) -> AsyncIterator[Node]:
     database = Database(sqlite_url(path))
     await database.prepare()
     diary: list[str] = []
@@ -70,7 +82,7 @@ async def node(path: Path) -> AsyncIterator[Node]:
             names=LabNames(plan_lab(load_topology(), IPv4Network("127.20.0.0/24"))),
         ),
         runs=runs,
-        limits=ServiceLimits(start=0.2, stop=0.2),
+        limits=limits,
     )
     yield Node(control, runs, router, proxy, diary, setting)
     await control.shut_down()
@@ -147,17 +159,21 @@ async def test_a_snapshot_that_cannot_be_taken_stops_the_start(node: Node) -> No
     await node.control.start(PROXY)
 
 
-async def test_a_start_that_hangs_ends_by_its_limit(node: Node) -> None:
+async def test_a_start_that_hangs_ends_by_its_limit(impatient_node: Node) -> None:
+    node = impatient_node
     node.proxy.hang_at = ("start",)
-    with pytest.raises(ServiceFailed, match=r"did not start within 0\.2 s"):
+    with pytest.raises(ServiceFailed, match=r"did not start within 0\.5 s"):
         await node.control.start(PROXY)
     assert node.states() == ["Stopped", "Stopped"]
 
 
-async def test_a_stop_that_hangs_ends_by_its_limit_and_the_service_can_start_again(node: Node) -> None:
+async def test_a_stop_that_hangs_ends_by_its_limit_and_the_service_can_start_again(
+    impatient_node: Node,
+) -> None:
+    node = impatient_node
     node.proxy.hang_at = ("stop",)
     await node.control.start(PROXY)
-    with pytest.raises(ServiceFailed, match=r"did not stop within 0\.2 s and was left behind"):
+    with pytest.raises(ServiceFailed, match=r"did not stop within 0\.5 s and was left behind"):
         await node.control.stop(PROXY)
     node.proxy.hang_at = ()
     await node.control.start(PROXY)
