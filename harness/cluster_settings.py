@@ -143,11 +143,11 @@ class ImpSettings:
     def topics(self) -> Mapping[SettingTopic, object]:
         """Return the settings by what takes effect as one."""
         return {
-            SettingTopic.TLS_PEER_SUBJECTS: self.tls_peer_subjects,
+            # Descriptions are for people and passwords for clients: no service reads them when it starts.
+            SettingTopic.TLS_PEER_SUBJECTS: tuple(each.peer_subject_name for each in self.tls_peer_subjects),
             SettingTopic.TLS_CONTEXT: self.tls_context,
-            SettingTopic.INCOMING_ACL: self.incoming_acl,
+            SettingTopic.INCOMING_ACL: tuple(each.address_pattern for each in self.incoming_acl),
             SettingTopic.PROXY_TO_PROXY_TRANSPORT: self.proxy_to_proxy_transport,
-            # Passwords are no part of it: no service reads them when it starts.
             SettingTopic.USERS: tuple((user.user_id, user.home_node) for user in self.users),
             SettingTopic.STATIC_ROUTES: self.static_routes,
         }

@@ -119,10 +119,15 @@ def test_an_edit_is_seen_in_its_topic_and_in_no_other(
     assert changed(run, edit(SETTINGS), key_store) == (topic.value,)
 
 
-def test_a_digest_password_is_not_what_the_sip_proxy_reads(key_store: KeyStore) -> None:
+def test_descriptions_and_digest_passwords_are_not_what_the_sip_proxy_reads(key_store: KeyStore) -> None:
     run = run_of(snapshot(SETTINGS, key_store))
-    users = (dataclasses.replace(SETTINGS.users[0], digest_password="other"),)
-    assert changed(run, dataclasses.replace(SETTINGS, users=users), key_store) == ()
+    edited = dataclasses.replace(
+        SETTINGS,
+        users=(dataclasses.replace(SETTINGS.users[0], digest_password="other"),),
+        tls_peer_subjects=(dataclasses.replace(SETTINGS.tls_peer_subjects[0], description="other"),),
+        incoming_acl=(dataclasses.replace(SETTINGS.incoming_acl[0], description="other"),),
+    )
+    assert changed(run, edited, key_store) == ()
 
 
 def test_the_order_of_a_set_changes_nothing(key_store: KeyStore) -> None:
