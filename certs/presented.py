@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -14,6 +15,7 @@ from certs.errors import CertificateError
 from certs.verdict import PresentedCertificate
 
 
+@lru_cache(maxsize=256)  # a peer that comes again shows the same certificate
 def parse_presented(der: bytes) -> PresentedCertificate:
     """Return what a certificate says; one that cannot be read has its fingerprint and empty texts."""
     try:

@@ -1,0 +1,73 @@
+"""Starts and ends the processes that a benchmark compares."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PATIENCE = 10.0
+
+
+def require(program: str) -> str:
+    """Return a program's path.
+
+    Raises SystemExit where it is not installed.
+    """
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if path is None:
+        raise SystemExit(f"{program} is not installed; on Debian: apt-get install {program}")
+    return path
+
+
+@contextmanager
+def running(command: list[str], *, listens_on: tuple[str, int], folder: Path) -> Iterator[int]:
+    """Run a server until the block ends; give its process id once it listens."""
+    log = folder / f"{Path(command[0]).name}-{listens_on[1]}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder
+        )
+        try:
+            _wait_for(listens_on, process, log)
+            yield process.pid
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(PATIENCE)
+
+
+@contextmanager
+def running_ours(what: str, folder: Path, *, listens_on: tuple[str, int]) -> Iterator[int]:
+    """Run one of `bench.servers` until the block ends."""
+    root = str(Path(__file__).parents[1])
+    bootstrap = f"import sys, runpy; sys.path.insert(0, {root!r}); sys.argv[1:] = {[what, str(folder)]!r}; "
+    command = [sys.executable, "-c", bootstrap + "runpy.run_module('bench.servers', run_name='__main__')"]
+    with running(command, listens_on=listens_on, folder=folder) as pid:
+        yield pid
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process and its children have used (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / 100
+
+
+def _wait_for(address: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        try:
+            socket.create_connection(address, timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise SystemExit(f"{address[0]}:{address[1]} does not listen; see its output:\n{log.read_text()[-2000:]}")
