@@ -1,5 +1,6 @@
 """Starts and ends the processes that a benchmark compares."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -54,9 +55,14 @@ def running_ours(what: str, folder: Path, *, listens_on: tuple[str, int]) -> Ite
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process and its children have used (proc(5))."""
+    """Return the CPU time that a process and its living children have used (proc(5))."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return sum(_own_cpu_seconds(member) for member in (str(pid), *children))
+
+
+def _own_cpu_seconds(pid: str) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / 100
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _wait_for(address: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
