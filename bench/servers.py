@@ -96,6 +96,7 @@ async def serve_proxy(folder: Path) -> None:
             address=OURS,
             domains=frozenset({"elsewhere.example"}),
             credential=settings.credential,
+            server_auth_credential=settings.credential,
             trust=settings.trust,
             incoming_access_list=("127.60.0.0/24",),
             users=MappingProxyType({}),

@@ -49,11 +49,13 @@ def self_signed_client(lab: Lab, common_name: str) -> Credential:
     return issue_self_signed(spec, make_key(KeyAlgorithm.EC_P256))
 
 
-def trust_in(node: ImpNode | CucmNode) -> TrustPolicy:
-    """Return a client's trust in the certificate that a node shows for SIP: somebody gave it its PEM file."""
-    purpose = CertificatePurpose.CUP if isinstance(node, ImpNode) else CertificatePurpose.CALLMANAGER
-    pem = node.administration.certificate_management.download(purpose)
-    return TrustPolicy(certificates=(pem,))
+def trust_in(node: ImpNode | CucmNode, *purposes: CertificatePurpose) -> TrustPolicy:
+    """Return a client's trust in some of a node's certificates: somebody gave it the PEM files.
+
+    By default those that the node's TLS listeners for SIP show.
+    """
+    management = node.administration.certificate_management
+    return TrustPolicy(certificates=tuple(map(management.download, purposes or node.sip_certificates)))
 
 
 def user_agent(

@@ -39,6 +39,8 @@ _CALLMANAGER = (ServiceName.CALLMANAGER,)
 OWNERS: Final[Mapping[Topic, tuple[ServiceName, ...]]] = MappingProxyType(
     {
         **dict(RESTARTS.items()),
+        # Beside Cisco Tomcat, the SIP proxy's listener without peer authentication shows it (G02).
+        CertificatePurpose.TOMCAT: (*RESTARTS[CertificatePurpose.TOMCAT], ServiceName.SIP_PROXY),
         SettingTopic.TLS_PEER_SUBJECTS: _SIP_PROXY,
         SettingTopic.TLS_CONTEXT: _SIP_PROXY,
         SettingTopic.INCOMING_ACL: _SIP_PROXY,

@@ -67,6 +67,9 @@ class Node(ABC, Generic[PlanT, SettingsT]):
     trust_stores: ClassVar[tuple[TrustStoreName, ...]]
     "Its trust stores."
 
+    sip_certificates: ClassVar[tuple[CertificatePurpose, ...]]
+    "What its TLS listeners for SIP show: with peer authentication `cup`, without it `tomcat` (G02, G03)."
+
     def __init__(
         self,
         plan: PlanT,
@@ -183,6 +186,7 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
         CertificatePurpose.CUP_XMPP_S2S,
     )
     trust_stores = (TrustStoreName.CUP_TRUST, TrustStoreName.CUP_XMPP_TRUST, TrustStoreName.TOMCAT_TRUST)
+    sip_certificates = (CertificatePurpose.CUP, CertificatePurpose.TOMCAT)
 
     def __init__(
         self, plan: ImpNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database
@@ -203,6 +207,7 @@ class CucmNode(Node[CucmNodePlan, CucmSettings]):
 
     purposes = (CertificatePurpose.TOMCAT, CertificatePurpose.CALLMANAGER)
     trust_stores = (TrustStoreName.CALLMANAGER_TRUST, TrustStoreName.TOMCAT_TRUST)
+    sip_certificates = (CertificatePurpose.CALLMANAGER,)
 
     def __init__(
         self, plan: CucmNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database

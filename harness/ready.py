@@ -13,7 +13,7 @@ from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.storage import make_directory, write_atomically
 from harness.actors import self_signed_client
 from harness.lab import Lab
-from harness.node import ImpNode
+from harness.node import CucmNode, ImpNode
 
 CLIENT: Final = "client.lab.example"
 "The subject CN of the client certificate that the lab lets in."
@@ -92,9 +92,11 @@ def _write_files(lab: Lab, folder: Path, good: Credential, stranger: Credential)
     files = ClientFiles(
         trust=folder / "trust.pem", good=folder / "client.pem", stranger=folder / "stranger.pem"
     )
+    nodes: tuple[ImpNode | CucmNode, ...] = (*lab.imp, *lab.cucm)
     shown = [
-        *(n.administration.certificate_management.download(CertificatePurpose.CUP) for n in lab.imp),
-        *(n.administration.certificate_management.download(CertificatePurpose.CALLMANAGER) for n in lab.cucm),
+        node.administration.certificate_management.download(purpose)
+        for node in nodes
+        for purpose in node.sip_certificates
     ]
     write_atomically(files.trust, b"".join(shown))
     write_atomically(files.good, good.chain_pem + good.key_pem)

@@ -5,9 +5,11 @@ from types import MappingProxyType
 from typing import Final
 
 from certs.purposes import (
+    CLIENT_CERTIFICATES,
     RESTARTS,
     SERVICE_CERTIFICATES,
     CertificatePurpose,
+    ClientApplication,
     ServiceFunction,
     ServiceName,
     TrustStoreName,
@@ -24,7 +26,7 @@ from proxies.tls.settings import TrustPolicy
 
 
 def sip_proxy_settings(snapshot: ImpSnapshot) -> SipProxySettings:
-    """Return what the SIP proxy starts with: `cup`, `cup-trust` and the TLS context (G03, G19, G20)."""
+    """Return what the SIP proxy starts with: `cup`, `tomcat`, `cup-trust`, the TLS context (G02, G03, G19, G20)."""
     node, settings = snapshot.node, snapshot.settings
     store = SERVICE_CERTIFICATES[ServiceFunction.SIP_PROXY].trust
     return SipProxySettings(
@@ -33,6 +35,7 @@ def sip_proxy_settings(snapshot: ImpSnapshot) -> SipProxySettings:
         address=node.address,
         domains=frozenset({node.domain}),
         credential=snapshot.own[CertificatePurpose.CUP],
+        server_auth_credential=snapshot.own[CLIENT_CERTIFICATES[ClientApplication.SIP_CLIENT]],
         trust=TrustPolicy(
             certificates=snapshot.trust[store],
             peer_subjects=settings.tls_context.selected_peer_subjects,

@@ -1,10 +1,10 @@
 """Every wrong certificate, TLS 1.2 and 1.3, both TLS listeners, each verdict seen at both ends of the wire."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from certs.catalogue import CATALOGUE
 from certs.credential import Credential
-from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason, Side, Verdict
 from certs.wrong import FAULTS, Role, WrongCertificate, WrongCertificates
@@ -119,12 +119,12 @@ async def _judge_servers(lab: Lab, run: ScenarioRun, listeners: Listeners) -> No
     """imp1 itself shows what is wrong, at both listeners; the client judges."""
     imp1 = lab.imp[0]
     servers = WrongCertificates(imp1.plan.fqdn, imp1.plan.address, now=lab.clock.now())
-    right = imp1.key_store.own(CertificatePurpose.CUP)
+    right = {purpose: imp1.key_store.own(purpose) for purpose in imp1.sip_certificates}
     strict = replace(listeners.client, trust=TrustPolicy(certificates=(servers.anchor_pem,)))
     for fault in WrongCertificate:
         await _judge_server(lab, run, listeners, strict, fault, servers.issue(fault, Role.SERVER))
     async with run.step("imp1 shows its own certificate again"):
-        await _show(lab, imp1.key_store, right)
+        await _show(lab, right)
 
 
 async def _judge_server(
@@ -137,7 +137,7 @@ async def _judge_server(
 ) -> None:
     reason = FAULTS[fault].reason_as_server
     async with run.step(f"imp1 shows {fault} ({FAULTS[fault].description})"):
-        await _show(lab, lab.imp[0].key_store, credential)
+        await _show(lab, dict.fromkeys(lab.imp[0].sip_certificates, credential))
         for version in VERSIONS:
             for port in (listeners.peer_auth, listeners.server_auth):
                 since = run.ledger.position
@@ -151,7 +151,8 @@ async def _judge_server(
         run.saw(f"the client refused it: {reason}, {ALERTS[reason]}")
 
 
-async def _show(lab: Lab, key_store: KeyStore, credential: Credential) -> None:
-    """Have imp1 show a certificate, as if it had been uploaded."""
-    key_store.set_own(CertificatePurpose.CUP, credential)
+async def _show(lab: Lab, credentials: Mapping[CertificatePurpose, Credential]) -> None:
+    """Have imp1's listeners show certificates, as if they had been uploaded."""
+    for purpose, credential in credentials.items():
+        lab.imp[0].key_store.set_own(purpose, credential)
     await lab.imp[0].administration.restart(ServiceName.SIP_PROXY)

@@ -78,8 +78,10 @@ async def _show_lab(lab: "Lab", files: "ClientFiles | None") -> None:
     for imp in lab.imp:
         name, where, ports = imp.plan.fqdn, imp.plan.address, imp.plan.ports
         table.add_row(name, "Cisco SIP Proxy", where, str(ports.sip), "UDP, TCP")
-        table.add_row("", "", where, str(ports.sip_tls_server_auth), "TLS, server authentication")
-        table.add_row("", "", where, str(ports.sip_tls_peer_auth), "TLS, peer authentication")
+        table.add_row(
+            "", "", where, str(ports.sip_tls_server_auth), "TLS, server authentication: shows tomcat"
+        )
+        table.add_row("", "", where, str(ports.sip_tls_peer_auth), "TLS, peer authentication: shows cup")
         table.add_row(
             "", "Cisco Presence Engine", where, str(ports.presence_engine_tls), "TLS, peer authentication"
         )

@@ -83,7 +83,10 @@ class SipProxySettings:
     "The domains whose users the cluster has, in lower case."
 
     credential: Credential = field(repr=False)
-    "The `cup` certificate (G03)."
+    "The `cup` certificate: for peers that authenticate themselves, and for dialling (G03)."
+
+    server_auth_credential: Credential = field(repr=False)
+    "The `tomcat` certificate: what the listener without peer authentication shows to SIP clients (G02)."
 
     trust: TrustPolicy
     "`cup-trust` and the selected peer subjects of the peer-authenticated TLS context (G03, G19)."
@@ -168,14 +171,14 @@ class SipProxySettings:
         """Return the listeners and how the proxy dials."""
         peer_auth, server_auth = (
             TlsServerSettings(
-                credential=self.credential,
+                credential=credential,
                 require_client_certificate=required,
                 trust=self.trust,
                 minimum_version=self.tls_minimum_version,
                 maximum_version=self.tls_maximum_version,
                 ciphers=self.tls_ciphers,
             )
-            for required in (True, False)
+            for credential, required in ((self.credential, True), (self.server_auth_credential, False))
         )
         tcp, udp, tls = Transport.TCP, Transport.UDP, Transport.TLS
         return TransportSettings(

@@ -55,6 +55,7 @@ SETTINGS = ImpSettings(
 def key_store(tmp_path: Path) -> KeyStore:
     key_store = KeyStore(tmp_path / "certificates")
     key_store.set_own(CertificatePurpose.CUP, credential())
+    key_store.set_own(CertificatePurpose.TOMCAT, credential())
     key_store.add_trust(TrustStoreName.CUP_TRUST, credential("cucm1.lab.example").chain_pem)
     return key_store
 
@@ -71,6 +72,7 @@ def snapshot(settings: ImpSettings, key_store: KeyStore) -> ImpSnapshot:
 def test_the_sip_proxy_gets_its_settings_certificate_trust_and_neighbours(key_store: KeyStore) -> None:
     settings = sip_proxy_settings(snapshot(SETTINGS, key_store))
     assert settings.credential == key_store.own(CertificatePurpose.CUP)
+    assert settings.server_auth_credential == key_store.own(CertificatePurpose.TOMCAT)
     assert settings.trust.certificates == (key_store.trust(TrustStoreName.CUP_TRUST)[0].pem,)
     assert settings.trust.peer_subjects == {"cucm1.lab.example"}
     assert settings.trust.tls_context == "Default_Cisco_UPS_SIP_Proxy_Peer_Auth_TLS_Context"
@@ -90,7 +92,8 @@ def test_without_its_certificate_a_service_gets_no_snapshot(tmp_path: Path) -> N
     empty = KeyStore(tmp_path / "empty")
     with pytest.raises(CertificateError):
         snapshot(SETTINGS, empty)
-    empty.set_own(CertificatePurpose.CUP, credential())
+    for purpose in (CertificatePurpose.CUP, CertificatePurpose.TOMCAT):
+        empty.set_own(purpose, credential())
     snapshot(SETTINGS, empty)
 
 

@@ -51,6 +51,7 @@ class SipNode:
                 address=ADDRESS,
                 domains=frozenset({DOMAIN}),
                 credential=credential,
+                server_auth_credential=credential,
                 trust=self.trust,
                 incoming_access_list=access_list,
                 users=MappingProxyType({"alice": "imp1", "bob": "imp1"}),

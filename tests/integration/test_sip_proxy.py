@@ -64,6 +64,7 @@ class ProxyLab:
             address=NODES[node],
             domains=frozenset({"lab.example"}),
             credential=self.credential(f"{node}.lab.example", NODES[node]),
+            server_auth_credential=self.credential(f"{node}.lab.example", NODES[node]),
             trust=TrustPolicy(certificates=(self.anchor,), trust_store=TrustStoreName.CUP_TRUST),
             incoming_access_list=(f"{RANGE}.0/24",),
             users={"alice": "imp1", "carol": "imp1", "bob": "imp2"},

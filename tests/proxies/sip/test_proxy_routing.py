@@ -41,6 +41,7 @@ SETTINGS = SipProxySettings(
     address="127.0.0.1",
     domains=frozenset({"example.com"}),
     credential=Credential(chain_pem=b"", key_pem=b""),
+    server_auth_credential=Credential(chain_pem=b"", key_pem=b""),
     trust=TrustPolicy(),
     users={"alice": "imp1", "bob": "imp2"},
     cluster_nodes=(ClusterNode(name="imp2", fqdn="imp2.example.com", address="127.0.0.6"),),
