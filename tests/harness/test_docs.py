@@ -1,0 +1,32 @@
+"""What the documents tell people to type and to write is true."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "docs" / "examples" / "message_needs_restart.py"
+
+
+def test_the_example_scenario_passes_as_the_page_says(tmp_path: Path) -> None:
+    command = ["scenario", "run", "message-needs-restart", "--path", str(EXAMPLE.parent)]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", *command, "--runs", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "message-needs-restart passed" in done.stdout
+    page = (ROOT / "docs" / "scenario-author.md").read_text(encoding="utf-8")
+    assert f"    imp-harness {' '.join(command[:3])} --path docs/examples\n" in page
+
+
+def test_the_page_shows_the_example_as_it_is() -> None:
+    page = (ROOT / "docs" / "scenario-author.md").read_text(encoding="utf-8")
+    assert f"```python\n{EXAMPLE.read_text(encoding='utf-8')}```" in page
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
