@@ -273,6 +273,13 @@ def encode_element(element: ET.Element, parent_namespace: str = "") -> bytes:
     return "".join(parts).encode()
 
 
+def encode_content(element: ET.Element, namespace: str = "") -> bytes:
+    """Return what lies between a tree's tags as bytes, for an element of a namespace; empty for a stanza."""
+    parts: list[str] = []
+    _write_content(element, namespace, parts)
+    return "".join(parts).encode()
+
+
 def _write(element: ET.Element, inherited: str, parts: list[str]) -> None:
     namespace, name = split_name(element.tag)
     if not inherited and namespace in CONTENT_NAMESPACES:
@@ -291,12 +298,16 @@ def _write(element: ET.Element, inherited: str, parts: list[str]) -> None:
         parts.append(f" {local}={quoteattr(value)}")
     if element.text or len(element):
         parts.append(">")
-        if element.text:
-            parts.append(escape(element.text, _ESCAPES))
-        for child in element:
-            _write(child, inherited, parts)
-            if child.tail:
-                parts.append(escape(child.tail, _ESCAPES))
+        _write_content(element, inherited, parts)
         parts.append(f"</{name}>")
     else:
         parts.append("/>")
+
+
+def _write_content(element: ET.Element, inherited: str, parts: list[str]) -> None:
+    if element.text:
+        parts.append(escape(element.text, _ESCAPES))
+    for child in element:
+        _write(child, inherited, parts)
+        if child.tail:
+            parts.append(escape(child.tail, _ESCAPES))
