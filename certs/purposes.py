@@ -56,6 +56,7 @@ class ServiceName(StrEnum):
     XCP_CONNECTION_MANAGER = "Cisco XCP Connection Manager"
     XCP_WEB_CONNECTION_MANAGER = "Cisco XCP Web Connection Manager"
     XCP_XMPP_FEDERATION = "Cisco XCP XMPP Federation Connection Manager"
+    INTERCLUSTER_SYNC_AGENT = "Cisco Intercluster Sync Agent"
     TOMCAT = "Cisco Tomcat"
     CALLMANAGER = "Cisco CallManager"
 

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING
 from certs.import_tool import CertificateImportTool, ImportReport
 from certs.purposes import ServiceName, TrustStoreName
 from harness.certificate_management import CertificateManagement, RestartsNeeded
-from harness.cluster_settings import DEFAULT_TLS_CONTEXT, IncomingAcl, TlsContext, TlsPeerSubject
+from harness.cluster_settings import (
+    DEFAULT_TLS_CONTEXT,
+    IncomingAcl,
+    SecureModes,
+    TlsContext,
+    TlsPeerSubject,
+    XmppCertificateSettings,
+)
 from proxies.sip.flow import Transport
 from proxies.sip.sip_proxy_settings import StaticRoute
 from proxies.sip.sip_trunk_profile import SipTrunk, SipTrunkSecurityProfile
+from proxies.xmpp.federation_settings import FederationPolicy
 
 if TYPE_CHECKING:
     from harness.node import CucmNode, ImpNode
@@ -131,6 +139,27 @@ class ImpAdministration:
     async def delete_static_route(self, destination_pattern: str) -> RestartsNeeded:
         """Delete a static route. Raises ConfigError where there is none of this pattern."""
         await self._node.configuration.delete_static_route(destination_pattern)
+        return await self._node.restart_needed()
+
+    # System > Security > Settings (G21 to G24), and Presence > Inter-Domain Federation > XMPP Federation.
+
+    async def secure_modes(self) -> SecureModes:
+        """Return the XMPP secure modes as saved; services may still run on older ones."""
+        return (await self._node.read_settings()).secure_modes
+
+    async def set_secure_modes(self, modes: SecureModes) -> RestartsNeeded:
+        """Save the XMPP secure modes."""
+        await self._node.configuration.set_secure_modes(modes)
+        return await self._node.restart_needed()
+
+    async def set_xmpp_certificate_settings(self, settings: XmppCertificateSettings) -> RestartsNeeded:
+        """Save the XMPP certificate settings; regenerate the certificates before Cisco XCP Router restarts (G24)."""
+        await self._node.configuration.set_xmpp_certificate_settings(settings)
+        return await self._node.restart_needed()
+
+    async def set_federation(self, policy: FederationPolicy) -> RestartsNeeded:
+        """Save settings and policy of XMPP federation."""
+        await self._node.configuration.set_federation(policy)
         return await self._node.restart_needed()
 
     # Serviceability > Tools > Control Center - Feature Services (G15).

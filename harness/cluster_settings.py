@@ -11,6 +11,7 @@ from certs.purposes import RESTARTS, CertificatePurpose, ServiceName, TrustStore
 from proxies.sip.flow import Transport
 from proxies.sip.sip_proxy_settings import StaticRoute
 from proxies.sip.sip_trunk_profile import SipTrunk, SipTrunkSecurityProfile
+from proxies.xmpp.federation_settings import FederationPolicy
 
 DEFAULT_TLS_CONTEXT: Final = "Default_Cisco_UPS_SIP_Proxy_Peer_Auth_TLS_Context"
 "The TLS context of the SIP proxy's peer-authenticated listener (G19)."
@@ -25,6 +26,11 @@ class SettingTopic(StrEnum):
     PROXY_TO_PROXY_TRANSPORT = "SIP Intra-cluster Proxy-to-Proxy Transport Protocol"
     USERS = "User Assignment"
     STATIC_ROUTES = "Static Routes"
+    XMPP_CLIENT_SECURE_MODE = "XMPP Client To IM/P Service Secure Mode"
+    XMPP_ROUTER_SECURE_MODE = "XMPP Router-to-Router Secure Mode"
+    WEB_CLIENT_SECURE_MODE = "Web Client to IM/P Service Secure Mode"
+    XMPP_CERTIFICATE_SETTINGS = "XMPP Certificate Settings"
+    XMPP_FEDERATION = "XMPP Federation Settings"
     SIP_TRUNK_SECURITY_PROFILES = "SIP Trunk Security Profile"
     SIP_TRUNKS = "SIP Trunk"
     LINES = "Directory Number"
@@ -47,6 +53,14 @@ OWNERS: Final[Mapping[Topic, tuple[ServiceName, ...]]] = MappingProxyType(
         SettingTopic.PROXY_TO_PROXY_TRANSPORT: _SIP_PROXY,
         SettingTopic.USERS: (ServiceName.SIP_PROXY, ServiceName.PRESENCE_ENGINE),
         SettingTopic.STATIC_ROUTES: _SIP_PROXY,
+        # The router shows the certificate too; what it trusts it reads at each handshake, because replication
+        # must take effect by itself (G22).
+        CertificatePurpose.CUP_XMPP: (*RESTARTS[CertificatePurpose.CUP_XMPP], ServiceName.XCP_ROUTER),
+        SettingTopic.XMPP_CLIENT_SECURE_MODE: (ServiceName.XCP_CONNECTION_MANAGER,),
+        SettingTopic.XMPP_ROUTER_SECURE_MODE: (ServiceName.XCP_ROUTER,),
+        SettingTopic.WEB_CLIENT_SECURE_MODE: (ServiceName.XCP_WEB_CONNECTION_MANAGER,),
+        SettingTopic.XMPP_CERTIFICATE_SETTINGS: (ServiceName.XCP_ROUTER,),
+        SettingTopic.XMPP_FEDERATION: (ServiceName.XCP_XMPP_FEDERATION,),
         SettingTopic.SIP_TRUNK_SECURITY_PROFILES: _CALLMANAGER,
         SettingTopic.SIP_TRUNKS: _CALLMANAGER,
         SettingTopic.LINES: _CALLMANAGER,
@@ -121,6 +135,31 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecureModes:
+    """The XMPP secure modes of System > Security > Settings (G21 to G23)."""
+
+    xmpp_client: bool = True
+    "Enable XMPP Client To IM/P Service Secure Mode; the product turns it on by default."
+
+    router_to_router: bool = False
+    "Enable XMPP Router-to-Router Secure Mode."
+
+    web_client: bool = False
+    "Enable Web Client to IM/P Service Secure Mode."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XmppCertificateSettings:
+    """The XMPP certificate settings of System > Security > Settings (G24)."""
+
+    domain_name: str = ""
+    "XMPP Server-to-Server Domain Name of the cluster, the subject of `cup-xmpp-s2s`; empty until it is entered."
+
+    use_domain_name: bool = False
+    "Use Domain Name for XMPP Certificate Subject Common Name: for the general `cup-xmpp` certificate too."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImpSettings:
     """What an IM and Presence cluster's database says at one moment."""
 
@@ -142,6 +181,15 @@ class ImpSettings:
     static_routes: tuple[StaticRoute, ...]
     "Where requests for other domains and for lines of CUCM go."
 
+    secure_modes: SecureModes = field(default_factory=SecureModes)
+    "The XMPP secure modes (G21 to G23)."
+
+    xmpp_certificates: XmppCertificateSettings = field(default_factory=XmppCertificateSettings)
+    "The XMPP certificate settings (G24)."
+
+    federation: FederationPolicy = field(default_factory=FederationPolicy)
+    "The XMPP federation policy."
+
     def topics(self) -> Mapping[SettingTopic, object]:
         """Return the settings by what takes effect as one."""
         return {
@@ -152,6 +200,11 @@ class ImpSettings:
             SettingTopic.PROXY_TO_PROXY_TRANSPORT: self.proxy_to_proxy_transport,
             SettingTopic.USERS: tuple((user.user_id, user.home_node) for user in self.users),
             SettingTopic.STATIC_ROUTES: self.static_routes,
+            SettingTopic.XMPP_CLIENT_SECURE_MODE: self.secure_modes.xmpp_client,
+            SettingTopic.XMPP_ROUTER_SECURE_MODE: self.secure_modes.router_to_router,
+            SettingTopic.WEB_CLIENT_SECURE_MODE: self.secure_modes.web_client,
+            SettingTopic.XMPP_CERTIFICATE_SETTINGS: self.xmpp_certificates,
+            SettingTopic.XMPP_FEDERATION: self.federation,
         }
 
 

@@ -1,8 +1,10 @@
 """The configuration of an IM and Presence cluster: writes go to the database, services see them at a restart."""
 
+import dataclasses
+import json
 import ssl
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,9 +14,11 @@ from harness.cluster_settings import (
     DEFAULT_TLS_CONTEXT,
     ImpSettings,
     IncomingAcl,
+    SecureModes,
     TlsContext,
     TlsPeerSubject,
     User,
+    XmppCertificateSettings,
 )
 from harness.database import Database
 from harness.database_models import (
@@ -28,8 +32,14 @@ from harness.database_models import (
 from harness.near_matches import did_you_mean
 from proxies.sip.flow import Destination, Transport
 from proxies.sip.sip_proxy_settings import RouteType, StaticRoute
+from proxies.xmpp.federation_settings import FederationPolicy, FederationSecurityMode
 
 _PROXY_TO_PROXY: Final = "sip_intracluster_proxy_to_proxy_transport"
+_SECURE_MODES: Final = "xmpp_secure_modes"
+_XMPP_CERTIFICATES: Final = "xmpp_certificate_settings"
+_FEDERATION: Final = "xmpp_federation"
+
+ValueT = TypeVar("ValueT", SecureModes, XmppCertificateSettings)
 
 
 class ImpConfiguration:
@@ -81,6 +91,9 @@ class ImpConfiguration:
                     )
                     for row in routes
                 ),
+                secure_modes=await _read_json(session, _SECURE_MODES, SecureModes),
+                xmpp_certificates=await _read_json(session, _XMPP_CERTIFICATES, XmppCertificateSettings),
+                federation=await _read_federation(session),
             )
 
     # System > Security > TLS Peer Subjects (G18).
@@ -169,6 +182,26 @@ class ImpConfiguration:
                 raise ConfigError(f"Address Pattern: no entry of the incoming ACL is {address_pattern!r}")
             await session.delete(row)
 
+    # System > Security > Settings (G21 to G24), and Presence > Inter-Domain Federation > XMPP Federation.
+
+    async def set_secure_modes(self, modes: SecureModes) -> None:
+        """Save the XMPP secure modes."""
+        async with self._database.write() as session:
+            await _write_json(session, _SECURE_MODES, dataclasses.asdict(modes))
+
+    async def set_xmpp_certificate_settings(self, settings: XmppCertificateSettings) -> None:
+        """Save the server-to-server domain name and whether the general XMPP certificate carries it too."""
+        async with self._database.write() as session:
+            await _write_json(session, _XMPP_CERTIFICATES, dataclasses.asdict(settings))
+
+    async def set_federation(self, policy: FederationPolicy) -> None:
+        """Save settings and policy of XMPP federation."""
+        value = dataclasses.asdict(policy)
+        if policy.allowed_domains is not None:
+            value["allowed_domains"] = sorted(policy.allowed_domains)
+        async with self._database.write() as session:
+            await _write_json(session, _FEDERATION, value)
+
     # Presence > Routing > Static Routes.
 
     async def save_static_route(self, route: StaticRoute) -> None:
@@ -208,6 +241,27 @@ class ImpConfiguration:
         async with self._database.write() as session:
             known = set(await session.scalars(select(UserRow.user_id)))
             session.add_all(_user_row(user) for user in users if user.user_id not in known)
+
+
+async def _read_json(session: AsyncSession, key: str, made: type[ValueT]) -> ValueT:
+    row = await session.get(SettingRow, key)
+    return made(**json.loads(row.value)) if row else made()
+
+
+async def _write_json(session: AsyncSession, key: str, value: Mapping[str, object]) -> None:
+    await session.merge(SettingRow(key=key, value=json.dumps(value, sort_keys=True)))
+
+
+async def _read_federation(session: AsyncSession) -> FederationPolicy:
+    row = await session.get(SettingRow, _FEDERATION)
+    if row is None:
+        return FederationPolicy()
+    value = json.loads(row.value)
+    allowed = value.pop("allowed_domains")
+    mode = FederationSecurityMode(value.pop("security_mode"))
+    return FederationPolicy(
+        security_mode=mode, allowed_domains=None if allowed is None else frozenset(allowed), **value
+    )
 
 
 def _user_row(user: User) -> UserRow:

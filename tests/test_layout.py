@@ -17,7 +17,7 @@ OURS = {*BELOW, "tests", "bench"}
 HAVE_SOCKETS = {
     "proxies/clock.py", "proxies/tasks.py",
     "proxies/tls/connection.py", "proxies/tls/contexts.py", "proxies/tls/core.py",
-    "proxies/tls/dialler.py", "proxies/tls/listener.py",
+    "proxies/tls/dialler.py", "proxies/tls/listener.py", "proxies/tls/upgrade.py",
     "proxies/sip/dialling.py", "proxies/sip/endpoint.py", "proxies/sip/request_sender.py",
     "proxies/sip/streams.py", "proxies/sip/subscriber.py", "proxies/sip/transport.py",
     "proxies/sip/trunk_tls.py", "proxies/sip/udp.py", "proxies/sip/user_agent.py",

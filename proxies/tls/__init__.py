@@ -4,6 +4,7 @@ from proxies.tls.connection import PeerRefusedError, TlsConnection
 from proxies.tls.dialler import Dialled, dial_tls
 from proxies.tls.listener import TlsListener, listen_tls
 from proxies.tls.settings import TlsClientSettings, TlsServerSettings, TlsVersion, TrustPolicy
+from proxies.tls.upgrade import TlsUpgrade
 
 __all__ = [
     "Dialled",
@@ -12,6 +13,7 @@ __all__ = [
     "TlsConnection",
     "TlsListener",
     "TlsServerSettings",
+    "TlsUpgrade",
     "TlsVersion",
     "TrustPolicy",
     "dial_tls",

@@ -123,12 +123,17 @@ class TlsPump(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the handshake; its time runs from here, silence included."""
-        # uvloop's transports are no subclasses of asyncio's.
-        self.transport = cast(asyncio.Transport, transport)
+        """Take a new connection and begin the handshake."""
         local, peer = transport.get_extra_info("sockname")[:2], transport.get_extra_info("peername")[:2]
-        self.connection = self._describe(local, peer)
-        self._observer.opened(self.connection)
+        connection = self._describe(local, peer)
+        self._observer.opened(connection)
+        # uvloop's transports are no subclasses of asyncio's.
+        self.begin(cast(asyncio.Transport, transport), connection)
+
+    def begin(self, transport: asyncio.Transport, connection: ConnectionInfo) -> None:
+        """Begin the handshake on a connection that is open; its time runs from here, silence included."""
+        self.transport = transport
+        self.connection = connection
         self._set_timer(self._handshake_timeout, self._handshake_is_late)
         self._send()
 
