@@ -15,7 +15,7 @@ class IqScope(Flag):
     """To whom a request is addressed, seen from its sender."""
 
     OWN_ACCOUNT = auto()
-    "The sender's own bare address, or no address at all (RFC 6120 10.3.3)."
+    "A connected resource's own bare address, or no address at all (RFC 6120 10.3.3)."
     OTHER_ACCOUNT = auto()
     "The bare address of a user of this home node."
     SERVER = auto()
@@ -29,7 +29,7 @@ class IqRequest:
     """An IQ of type `get` or `set` that the server answers, for itself or on behalf of a user."""
 
     stanza: Stanza
-    "The request, with both addresses."
+    "The request; it has no `to` where a client asks its own account."
 
     sender: Jid
     "Who asks; a full address where it is a client."
@@ -68,6 +68,10 @@ class IqTable:
     ) -> None:
         """Have a handler answer the requests of a name that come within a scope; there is one for each name."""
         self._handlers[namespace, name] = (scope, handler)
+
+    def namespaces(self, scope: IqScope) -> set[str]:
+        """Return the namespaces that are answered anywhere within a scope."""
+        return {namespace for (namespace, _), (allowed, _) in self._handlers.items() if allowed & scope}
 
     def answer(self, request: IqRequest) -> Stanza | None:
         """Return what answers a request; None where its handler sees to that."""

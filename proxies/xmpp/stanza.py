@@ -210,6 +210,13 @@ def make_stanza(
     )
 
 
+def child_text(stanza: Stanza, name: str) -> str:
+    """Return the text of a stanza's own first child of a name, as `body`; empty where there is none."""
+    if not stanza.has_child("", name):
+        return ""
+    return (stanza.element().findtext(f"{{{ns.CLIENT}}}{name}") or "").strip()
+
+
 def stanza_kind(name: str) -> StanzaKind:
     """Return the name of a stanza as its kind.
 
