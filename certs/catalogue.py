@@ -190,6 +190,34 @@ CATALOGUE: Final[Mapping[Reason, Explanation]] = MappingProxyType(
             "RFC 5922 7.2",
             "Reissue the certificate of {subject} with the domain as DNS name or sip: URI.",
         ),
+        Reason.BAD_CREDENTIALS: Explanation(
+            "A user is let in with the credentials of an account that is enabled here.",
+            "RFC 6120 6.5.10",
+            "Check user name and password, and that the account exists and is enabled{on_node}.",
+        ),
+        Reason.LOGIN_IN_THE_CLEAR: Explanation(
+            "A password may travel only under TLS while client secure mode is on.",
+            "G21",
+            "Let the client use STARTTLS; in a lab without TLS clear the XMPP client secure mode in System > "
+            "Security > Settings, {restart}.",
+        ),
+        Reason.LOGIN_NOT_CARRIED_THROUGH: Explanation(
+            "A login must use an offered mechanism, and follow it to its end.",
+            "RFC 6120 6.5",
+            "Look at the detail: it names the step that went wrong; compare the client's mechanisms with ours.",
+        ),
+        Reason.XMPP_DOMAIN_MISMATCH: Explanation(
+            "A server's certificate must carry the XMPP domain that it speaks for.",
+            "RFC 6120 13.7.2",
+            "Set the server-to-server domain name in System > Security > Settings on the peer and regenerate its "
+            "cup-xmpp-s2s certificate, so that it carries the domain as DNS name or XMPP address.",
+        ),
+        Reason.DIALBACK_FAILED: Explanation(
+            "A domain's authoritative server must confirm the dialback key that came in its name.",
+            "G11",
+            "Give all nodes of the peer's domain the same dialback secret, and check that DNS leads from "
+            "the domain to them.",
+        ),
     }
 )
 "One entry a reason."

@@ -53,6 +53,13 @@ class Reason(StrEnum):
     NULL_CIPHER_UNAVAILABLE = "no NULL cipher for integrity-only TLS"
     IDENTITY_MISMATCH = "SIP domain not in the certificate"
 
+    # Logins, and servers of other domains.
+    BAD_CREDENTIALS = "bad credentials"
+    LOGIN_IN_THE_CLEAR = "login in the clear"
+    LOGIN_NOT_CARRIED_THROUGH = "login not carried through"
+    XMPP_DOMAIN_MISMATCH = "XMPP domain not in the certificate"
+    DIALBACK_FAILED = "dialback failed"
+
 
 class Side(StrEnum):
     """Which end of the handshake made the verdict."""

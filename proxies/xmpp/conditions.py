@@ -1,4 +1,4 @@
-"""The error conditions of RFC 6120: what ends a stream, and what an error stanza says."""
+"""The error conditions of RFC 6120: what ends a stream, what fails a login, and what an error stanza says."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -34,6 +34,22 @@ class StreamErrorCondition(StrEnum):
     UNSUPPORTED_FEATURE = "unsupported-feature"
     UNSUPPORTED_STANZA_TYPE = "unsupported-stanza-type"
     UNSUPPORTED_VERSION = "unsupported-version"
+
+
+class SaslErrorCondition(StrEnum):
+    """Why SASL negotiation failed (RFC 6120 6.5)."""
+
+    ABORTED = "aborted"
+    ACCOUNT_DISABLED = "account-disabled"
+    CREDENTIALS_EXPIRED = "credentials-expired"
+    ENCRYPTION_REQUIRED = "encryption-required"
+    INCORRECT_ENCODING = "incorrect-encoding"
+    INVALID_AUTHZID = "invalid-authzid"
+    INVALID_MECHANISM = "invalid-mechanism"
+    MALFORMED_REQUEST = "malformed-request"
+    MECHANISM_TOO_WEAK = "mechanism-too-weak"
+    NOT_AUTHORIZED = "not-authorized"
+    TEMPORARY_AUTH_FAILURE = "temporary-auth-failure"
 
 
 class StanzaErrorType(StrEnum):
