@@ -1,0 +1,151 @@
+"""Streams for tests: both ends without a socket between them, and an owner that says yes to everything."""
+
+from dataclasses import replace
+
+from certs.errors import RemoteProtocolError
+from proxies.xmpp.initiating_stream import InitiatingStream
+from proxies.xmpp.jid import Jid
+from proxies.xmpp.receiving_stream import MakeSasl, ReceivingStream
+from proxies.xmpp.sasl_server import SaslServer, SaslServerSettings
+from proxies.xmpp.scram_keys import make_credentials
+from proxies.xmpp.stream import XmppStream
+from proxies.xmpp.stream_events import (
+    BindRequested,
+    ManagementEnabled,
+    ResumeRequested,
+    StreamEvent,
+    StreamOpened,
+    TlsProceeding,
+)
+from proxies.xmpp.stream_management import ManagedStanzas
+from proxies.xmpp.stream_settings import InitiatingSettings, ReceivingSettings, StreamKind, TlsOffer
+
+ALICE = make_credentials("secret", iterations=4096)
+
+CLIENT_HEADER = (
+    b"<?xml version='1.0'?><stream:stream to='lab.example' version='1.0' xmlns='jabber:client' "
+    b"xmlns:stream='http://etherx.jabber.org/streams'>"
+)
+SERVER_HEADER = (
+    b"<?xml version='1.0'?><stream:stream from='peer.example' to='lab.example' version='1.0' "
+    b"xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
+    b"xmlns:stream='http://etherx.jabber.org/streams'>"
+)
+COMPONENT_HEADER = (
+    b"<stream:stream to='rooms.lab.example' xmlns='jabber:component:accept' "
+    b"xmlns:stream='http://etherx.jabber.org/streams'>"
+)
+STARTTLS = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+PLAIN = b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGFsaWNlAHNlY3JldA==</auth>"
+EXTERNAL = b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>"
+BIND = b"<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>desk</resource></bind></iq>"
+CLOSE = b"</stream:stream>"
+
+
+def make_password_sasl(opened: StreamOpened) -> SaslServer:
+    """Let `alice` in with the password `secret`."""
+    return SaslServer(
+        SaslServerSettings(plain_in_the_clear=True),
+        domain=opened.to,
+        find_credentials=lambda name: ALICE if name == "alice" else None,
+        encrypted=opened.secure,
+    )
+
+
+def make_certificate_sasl(opened: StreamOpened) -> SaslServer:
+    """Believe what the peer says about its domain, as if its certificate did."""
+    identities = (Jid.parse(opened.sender),) if opened.sender and opened.secure else ()
+    return SaslServer(
+        SaslServerSettings(), domain=opened.to, encrypted=opened.secure, certificate_identities=identities
+    )
+
+
+CLIENTS = ReceivingSettings(kind=StreamKind.CLIENT, domains=frozenset({"lab.example"}))
+SERVERS = ReceivingSettings(kind=StreamKind.SERVER, domains=frozenset({"lab.example"}))
+COMPONENTS = ReceivingSettings(
+    kind=StreamKind.COMPONENT,
+    domains=frozenset({"rooms.lab.example"}),
+    component_secrets={"rooms.lab.example": "shared"},
+)
+
+
+def receive(settings: ReceivingSettings = CLIENTS, *, secure: bool = False) -> ReceivingStream:
+    make_sasl: dict[StreamKind, MakeSasl | None] = {
+        StreamKind.CLIENT: make_password_sasl,
+        StreamKind.SERVER: make_certificate_sasl,
+        StreamKind.COMPONENT: None,
+    }
+    return ReceivingStream(settings, now=0.0, make_sasl=make_sasl[settings.kind], secure=secure)
+
+
+def receive_in_the_clear() -> ReceivingStream:
+    return receive(replace(CLIENTS, tls=TlsOffer.NONE))
+
+
+def initiate(kind: StreamKind, *, sender: str = "", to: str = "lab.example") -> InitiatingStream:
+    settings = InitiatingSettings(kind=kind, to=to, sender=sender, component_secret="shared")
+    return InitiatingStream(settings, now=0.0)
+
+
+class Owner:
+    """Pulls a stream's events, answers those that wait for an answer, and keeps them all."""
+
+    def __init__(self, stream: XmppStream, managed: ManagedStanzas | None = None) -> None:
+        self.stream = stream
+        self.managed = managed
+        self.events: list[StreamEvent] = []
+        self.sent = b""
+        self.error = ""
+
+    def feed(self, data: bytes, size: int = 0) -> bytes:
+        """Feed in pieces of a size, or whole; return what is sent in return."""
+        pieces = [data[i : i + size] for i in range(0, len(data), size)] if size else [data]
+        answer = b""
+        for piece in pieces:
+            self.stream.receive_data(piece)
+            answer += self.pull()
+        return answer
+
+    def pull(self) -> bytes:
+        answer = b""
+        try:
+            while (event := self.stream.next_event()) is not None:
+                self.events.append(event)
+                if isinstance(event, TlsProceeding):
+                    answer += self.stream.data_to_send()  # in the clear, before the handshake
+                self._answer(event)
+        except RemoteProtocolError as error:
+            self.error = error.reply
+        answer += self.stream.data_to_send()
+        self.sent += answer
+        return answer
+
+    def _answer(self, event: StreamEvent) -> None:
+        match event:
+            case TlsProceeding():
+                assert isinstance(self.stream, ReceivingStream | InitiatingStream)
+                self.stream.tls_established()
+            case BindRequested(resource=resource):
+                assert isinstance(self.stream, ReceivingStream)
+                self.stream.bind(Jid("alice", "lab.example", resource or "made"))
+            case ResumeRequested(previous_id=previous_id):
+                assert isinstance(self.stream, ReceivingStream)
+                if self.managed is not None and previous_id == self.managed.resumption_id:
+                    self.stream.resume(self.managed, Jid("alice", "lab.example", "desk"))
+                else:
+                    self.stream.refuse_resume()
+            case ManagementEnabled(managed=managed):
+                self.managed = managed
+            case _:
+                pass
+
+
+def converse(one: Owner, other: Owner, size: int = 0) -> None:
+    """Carry bytes between two owners until both are silent."""
+    waiting = one.pull()
+    for _ in range(40):
+        answer = other.feed(waiting, size) if waiting else other.pull()
+        waiting = one.feed(answer, size) if answer else one.pull()
+        if not waiting:
+            return
+    raise AssertionError("the streams never fall silent")
