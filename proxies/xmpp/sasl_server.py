@@ -168,7 +168,9 @@ class SaslServer:
             return _External(self._accounts, self._identities)
         if mechanism is SaslMechanism.PLAIN:
             return _Plain(self._accounts)
-        return _Scram(mechanism, self._accounts, self._channel_bindings)
+        # A client that saw no -PLUS is betrayed only where one was offered (RFC 5802 6).
+        binds = any(offered.binds_channel for offered in self.mechanisms())
+        return _Scram(mechanism, self._accounts, self._channel_bindings if binds else NO_CHANNEL_BINDING)
 
 
 class _Accounts:

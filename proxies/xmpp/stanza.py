@@ -66,6 +66,10 @@ class Nonza:
 
     def encode(self) -> bytes:
         """Return the element as bytes, with its namespace."""
+        if self.namespace == ns.DIALBACK:
+            # XEP-0220 2 asks for a prefix, and there are servers that know only this one.
+            declarations = {**self.declarations, "db": ns.DIALBACK}
+            return encode_tags(f"db:{self.name}", self.attributes, self.payload, declarations=declarations)
         return encode_tags(self.name, self.attributes, self.payload, self.namespace, self.declarations)
 
 
