@@ -86,6 +86,30 @@ class StaticRouteRow(Row):
     priority: Mapped[int]
 
 
+class XmppNodeRow(Row):
+    """A node as XMPP routers know it: of this cluster, or of one that it is peered with (G22)."""
+
+    __tablename__ = "xmpp_nodes"
+
+    fqdn: Mapped[str] = mapped_column(primary_key=True)
+    cluster: Mapped[str]
+    number: Mapped[int]
+    domain: Mapped[str]
+    address: Mapped[str]
+    router_port: Mapped[int]
+    certificate: Mapped[str]
+
+
+class PeerUserRow(Row):
+    """A user of another cluster, as synchronised."""
+
+    __tablename__ = "peer_users"
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    cluster: Mapped[str]
+    home_node: Mapped[str]
+
+
 class LineRow(Row):
     """A line of a CUCM cluster."""
 

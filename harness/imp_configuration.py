@@ -30,6 +30,7 @@ from harness.database_models import (
     UserRow,
 )
 from harness.near_matches import did_you_mean
+from harness.replication import touch
 from proxies.sip.flow import Destination, Transport
 from proxies.sip.sip_proxy_settings import RouteType, StaticRoute
 from proxies.xmpp.federation_settings import FederationPolicy, FederationSecurityMode
@@ -235,12 +236,14 @@ class ImpConfiguration:
             if await session.get(UserRow, user.user_id) is not None:
                 raise ConfigError(f"user {user.user_id!r} is there already")
             session.add(_user_row(user))
+            await touch(session)
 
     async def add_missing_users(self, users: Iterable[User]) -> None:
         """Assign those of the users that are not there yet."""
         async with self._database.write() as session:
             known = set(await session.scalars(select(UserRow.user_id)))
             session.add_all(_user_row(user) for user in users if user.user_id not in known)
+            await touch(session)
 
 
 async def _read_json(session: AsyncSession, key: str, made: type[ValueT]) -> ValueT:

@@ -162,6 +162,10 @@ class Lab:
         async with aclosing(Database(database_url(entry, self.work_directory))) as database:
             await database.prepare()
             await provision_cluster(entry, self._lab_file, database)
+        # All nodes are prepared before the first service starts, so that each finds what the others replicate.
+        async with asyncio.TaskGroup() as group:
+            for plan in cluster.nodes:
+                group.create_task(self._nodes[plan.name].prepare(), name=f"prepare {plan.name}")
         async with asyncio.TaskGroup() as group:
             for plan in cluster.nodes:
                 group.create_task(self._boot_node(self._nodes[plan.name], failures), name=f"boot {plan.name}")

@@ -22,10 +22,11 @@ from harness.cucm_configuration import CucmConfiguration
 from harness.database import Database
 from harness.imp_configuration import ImpConfiguration
 from harness.names import LabNames
+from harness.replication import Replica
 from harness.service_control import Service, ServiceControl, ServiceEnvironment
 from harness.service_runs import RestartNeeded, ServiceRuns, changed_since
 from harness.service_state import ServiceFailed
-from harness.services import CUCM_SERVICES, IMP_SERVICES
+from harness.services import CUCM_SERVICES, imp_services
 from harness.snapshots import PlanT, SettingsT, Snapshot, present_digests, take_snapshot
 from harness.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
 from proxies.clock import SchedulingClock
@@ -113,10 +114,13 @@ class Node(ABC, Generic[PlanT, SettingsT]):
     async def read_settings(self) -> SettingsT:
         """Return the cluster's settings as they are now."""
 
-    async def boot(self) -> tuple[ServiceFailed, ...]:
-        """Make what certificates are missing, start the services, and return what could not start."""
+    async def prepare(self) -> None:
+        """Open the database and make what certificates are missing: all that comes before the services."""
         await self._database.prepare()
         await asyncio.to_thread(self._make_certificates)
+
+    async def boot(self) -> tuple[ServiceFailed, ...]:
+        """Start the services of a prepared node, and return what could not start."""
         return await self.services.boot()
 
     async def shut_down(self) -> tuple[ServiceFailed, ...]:
@@ -191,11 +195,19 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
     def __init__(
         self, plan: ImpNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database
     ) -> None:
-        super().__init__(plan, cluster, surroundings, database, IMP_SERVICES)
+        self._replica = Replica(
+            plan, cluster, database, KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
+        )
+        super().__init__(plan, cluster, surroundings, database, imp_services(self._replica))
         self.configuration = ImpConfiguration(database)
         "The cluster's settings, as this node reads and writes them."
         self.administration = ImpAdministration(self, self._certificate_management)
         "The guide's procedures, by the names of the product's pages."
+
+    async def prepare(self) -> None:
+        """Prepare as every node does, and tell the cluster of this node's XMPP certificate (G22)."""
+        await super().prepare()
+        await self._replica.publish()
 
     async def read_settings(self) -> ImpSettings:
         """Return the cluster's settings as they are now."""

@@ -96,3 +96,13 @@ class LoopClock:
                     callback()
         finally:
             self._arm()
+
+
+async def wait(clock: SchedulingClock, seconds: float) -> None:
+    """Return when the clock has gone on by so many seconds."""
+    passed = asyncio.Event()
+    timer = clock.call_at(clock.monotonic() + seconds, passed.set)
+    try:
+        await passed.wait()
+    finally:
+        timer.cancel()

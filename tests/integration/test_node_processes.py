@@ -36,6 +36,7 @@ async def running(network: IPv4Network, work_directory: Path, index: int) -> Asy
     database = Database(sqlite_url(work_directory / "cluster.sqlite"))
     node = ImpNode(cluster.imp[index], cluster, surroundings, database)
     try:
+        await node.prepare()
         assert await node.boot() == ()
         yield node
     finally:

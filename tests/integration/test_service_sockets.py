@@ -23,7 +23,8 @@ async def node(tmp_path: Path) -> AsyncIterator[ImpNode]:
 
 
 def states(node: ImpNode) -> dict[ServiceName, ServiceState]:
-    return {status.service: status.state for status in node.services.services()}
+    found = {status.service: status.state for status in node.services.services()}
+    return {service: found[service] for service in (ENGINE, PROXY)}
 
 
 async def test_a_restart_closes_the_connections_and_listens_again(node: ImpNode) -> None:
