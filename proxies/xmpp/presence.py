@@ -76,14 +76,13 @@ class PresenceHandler:
 
     # What comes for a user
 
-    def receive(self, presence: Stanza, to: Jid) -> None:
+    def receive(self, presence: Stanza, sender: Jid, to: Jid) -> None:
         """Deliver a contact's presence or presence error (4.2.3, 4.5.3, 8.5.2.1.2, 8.5.3).
 
         An error says that the sender cannot be reached, so what was directed there needs no end.
         """
         user = self._node.users.get(to.bare)
-        sender = presence.sender
-        if user is None or sender is None:
+        if user is None:
             return
         if to.resourcepart:
             resource = user.resources.get(to.resourcepart)
@@ -94,14 +93,12 @@ class PresenceHandler:
             for each in resources:
                 each.directed.discard(sender)
         deliver_to(resources, presence)
-        if resources and presence.type != "error":
+        if resources and sender.resourcepart and presence.type != "error":
             self._call_hooks(user.jid, sender, presence)
 
-    def answer_probe(self, probe: Stanza, to: Jid) -> None:
+    def answer_probe(self, prober: Jid, to: Jid) -> None:
         """Answer a probe (4.3.2): the user's presence for those who subscribed to it, `unsubscribed` for others."""
-        user, prober = to.bare, probe.sender
-        if prober is None:
-            return
+        user = to.bare
         if not self._node.is_subscribed(user, prober.bare):
             attributes = {"type": "unsubscribed", "from": str(user), "to": str(prober.bare)}
             self._node.send(Stanza("presence", attributes))

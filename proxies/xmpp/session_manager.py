@@ -136,7 +136,8 @@ class SessionManager:
 
     def receive_routed(self, stanza: Stanza) -> None:
         """Take what the router has for a user of this node or for the domain."""
-        self._dispatch(stanza, self._refuse_stranger)
+        if "from" in stanza.attributes:  # else nobody could be answered
+            self._dispatch(stanza, self._refuse_stranger)
 
     def _dispatch(self, stanza: Stanza, elsewhere: Callable[[Stanza], None]) -> None:
         text = stanza.attributes["to"]
@@ -157,9 +158,7 @@ class SessionManager:
             self._node.bounce(stanza, StanzaErrorCondition(error.reply), str(error))
 
     def _receive(self, stanza: Stanza, to: Jid) -> None:
-        sender = stanza.sender
-        if sender is None:
-            raise RemoteProtocolError("a routed stanza says whom it is from", reply="bad-request")
+        sender = stanza.sender or to.bare  # the account's own answers say nothing (RFC 6120 8.1.2.1)
         if self._blocking.stops(to.bare, sender):
             self._blocking.refuse_inbound(stanza)
         elif stanza.kind == "message":
@@ -204,11 +203,11 @@ class SessionManager:
     def _receive_presence(self, presence: Stanza, sender: Jid, to: Jid) -> None:
         kind = presence.type
         if kind == "probe":
-            self._presences.answer_probe(presence, to)
+            self._presences.answer_probe(sender, to)
         elif kind in SUBSCRIPTION_TYPES:
             self._subscriptions.receive(presence, to.bare, sender.bare)
         elif kind in _PRESENCE_TYPES:
-            self._presences.receive(presence, to)
+            self._presences.receive(presence, sender, to)
 
     def _is_to_blocked(self, resource: Resource, stanza: Stanza) -> bool:
         to = stanza.to
