@@ -112,11 +112,10 @@ class InitiatingStream(XmppStream):
             case (ns.SASL, _, StreamState.AUTHENTICATING):
                 self._take_sasl(nonza)
             case (ns.COMPONENT, "handshake", StreamState.NEGOTIATING):
-                self._reader.limits = self._settings.limits
-                self._move(StreamSignal.TRUSTED)
+                self.peer_trusted()
                 self._events.append(Authenticated("handshake", None))
             case (ns.DIALBACK, _, _) if self.kind is StreamKind.SERVER:
-                self._events.append(nonza)
+                self._take_dialback(nonza)
             case _:
                 raise self._unknown(nonza)
 

@@ -73,6 +73,7 @@ class ReceivingStream(XmppStream):
         self._channel_bindings = channel_bindings
         self._opened: StreamOpened | None = None
         self._bind_id = ""
+        self._bound_text = ""
         self._resume: ResumeRequested | None = None
 
     # opening
@@ -184,7 +185,7 @@ class ReceivingStream(XmppStream):
             case Nonza(namespace=ns.DIALBACK) if self.kind is StreamKind.SERVER:
                 if self._must_secure or not self._settings.dialback:
                     raise RemoteProtocolError("dialback is not offered", reply=Condition.NOT_AUTHORIZED)
-                self._events.append(nonza)
+                self._take_dialback(nonza)
             case _:
                 raise self._unknown(nonza)
 
@@ -218,8 +219,7 @@ class ReceivingStream(XmppStream):
             )
         self._outgoing.append(Nonza("", "handshake").encode())
         self.peer = Jid.parse(self.domain)
-        self._reader.limits = self._settings.limits
-        self._move(StreamSignal.TRUSTED)
+        self.peer_trusted()
         self._events.append(Authenticated("handshake", self.peer))
 
     # SASL (RFC 6120 6.4)
@@ -278,11 +278,15 @@ class ReceivingStream(XmppStream):
     def bind(self, jid: Jid) -> None:
         """Give the client its full address."""
         self._move(StreamSignal.BOUND)
-        self.bound = jid
+        self._set_bound(jid)
         bind = ET.Element(f"{{{ns.BIND}}}bind")
         ET.SubElement(bind, f"{{{ns.BIND}}}jid").text = str(jid)
         result = Stanza("iq", {"type": "result", "id": self._bind_id}, encode_element(bind))
         self._outgoing.append(self._encode(result))
+
+    def _set_bound(self, jid: Jid) -> None:
+        self.bound = jid
+        self._bound_text = str(jid)
 
     def refuse_bind(self, condition: StanzaErrorCondition, text: str = "") -> None:
         """Refuse the resource: `conflict`, `resource-constraint`, `not-allowed` (RFC 6120 7.6.2, 7.7.2)."""
@@ -297,14 +301,21 @@ class ReceivingStream(XmppStream):
         if self.bound is None:
             return super()._admit(stanza)
         sender = stanza.attributes.get("from")
-        if sender is not None and Jid.parse(sender) not in (self.bound, self.bound.bare):
+        if sender is not None and sender != self._bound_text and not self._is_ours(sender):
             raise RemoteProtocolError(f"{self.bound} sends as {sender[:200]!r}", reply=Condition.INVALID_FROM)
         # RFC 6120 8.1.2.1; the reader made this dictionary for the one stanza, so nobody else sees it change
-        cast(dict[str, str], stanza.attributes)["from"] = str(self.bound)
+        cast(dict[str, str], stanza.attributes)["from"] = self._bound_text
         if stanza.kind == "iq" and stanza.has_child(ns.SESSION, "session"):
-            self.send_stanza(stanza.reply())
+            self._outgoing.append(self._encode(stanza.reply()))
             return False
         return True
+
+    def _is_ours(self, sender: str) -> bool:
+        assert self.bound is not None
+        try:
+            return Jid.parse(sender) in (self.bound, self.bound.bare)
+        except RemoteProtocolError:
+            return False
 
     # stream management (XEP-0198 3, 5)
 
@@ -362,7 +373,8 @@ class ReceivingStream(XmppStream):
         except RemoteProtocolError as error:
             self._fail_by(error)
             raise
-        self.bound = jid
+        if jid is not None:
+            self._set_bound(jid)
         attributes = {"previd": request.previous_id, "h": str(managed.handled)}
         self._outgoing.append(Nonza(ns.STREAM_MANAGEMENT, "resumed", attributes).encode())
         self._go_on(managed)

@@ -145,6 +145,14 @@ class XmppStream(ABC):
             )
         return True
 
+    def _take_dialback(self, nonza: Nonza) -> None:
+        """Hand it to the owner where its answer can change something (XEP-0220 2.1)."""
+        if self.state not in (StreamState.NEGOTIATING, StreamState.ESTABLISHED):
+            raise self._unknown(nonza)
+        if not (nonza.attributes.get("to") and nonza.attributes.get("from")):
+            raise RemoteProtocolError("dialback without to or from", reply=Condition.IMPROPER_ADDRESSING)
+        self._events.append(nonza)
+
     def _take_end(self, *, clean: bool) -> None:
         self._events.append(StreamClosed(clean))
         self._finish()
@@ -164,7 +172,12 @@ class XmppStream(ABC):
     def elements_to_send(self) -> list[bytes]:
         """Return the same element by element, for carriers that frame them."""
         managed = self.managed
-        if managed is not None and not self._asked_for_count and managed.waiting and self._carrying:
+        if (
+            managed is not None
+            and managed.waiting
+            and not self._asked_for_count
+            and self.state is StreamState.ESTABLISHED
+        ):
             self._asked_for_count = True
             self._outgoing.append(Nonza(ns.STREAM_MANAGEMENT, "r").encode())
         elements, self._outgoing = self._outgoing, []
@@ -183,13 +196,20 @@ class XmppStream(ABC):
 
     def send_nonza(self, nonza: Nonza) -> None:
         """Send an element of a protocol that the stream does not run itself: dialback (XEP-0220)."""
+        if self.state in (StreamState.SECURING, StreamState.CLOSING, StreamState.CLOSED):
+            raise LocalProtocolError(f"nothing can be sent in {self.state.name}")
         self._outgoing.append(nonza.encode())
 
     def close(self, *, now: float) -> None:
         """Close the stream; it ends with the peer's closing tag, or by a timer (RFC 6120 4.4)."""
         if self.state in (StreamState.CLOSING, StreamState.CLOSED):
             return
+        if self.state is StreamState.SECURING:  # nothing but the TLS handshake can be sent now
+            self._move(StreamSignal.ENDED)
+            return
         self._ensure_header()
+        if self.managed is not None:
+            self._acknowledge(self.managed)
         self._outgoing.append(self._framing.footer)
         self._move(StreamSignal.CLOSE_SENT)
         self._deadline = now + self._common.close_timeout
@@ -275,14 +295,15 @@ class XmppStream(ABC):
             raise self._unknown(nonza)
         match nonza.name:
             case "r":
-                self._outgoing.append(
-                    Nonza(ns.STREAM_MANAGEMENT, "a", {"h": str(self.managed.handled)}).encode()
-                )
+                self._acknowledge(self.managed)
             case "a":
                 self._asked_for_count = False
                 self.managed.acknowledge(parse_count(nonza.attributes.get("h")))
             case _:
                 raise self._unknown(nonza)
+
+    def _acknowledge(self, managed: ManagedStanzas) -> None:
+        self._outgoing.append(Nonza(ns.STREAM_MANAGEMENT, "a", {"h": str(managed.handled)}).encode())
 
     def _manage(self, managed: ManagedStanzas) -> None:
         self.managed = managed
@@ -315,6 +336,7 @@ class XmppStream(ABC):
 
     def peer_trusted(self) -> None:
         """Let stanzas flow: the owner knows by dialback who the peer is (XEP-0220 2.1)."""
+        self._reader.limits = self._common.limits
         self._move(StreamSignal.TRUSTED)
 
     def _move(self, signal: StreamSignal) -> None:

@@ -1,13 +1,16 @@
 """Streams for tests: both ends without a socket between them, and an owner that says yes to everything."""
 
+import hashlib
 from dataclasses import replace
 
 from certs.errors import RemoteProtocolError
+from proxies.xmpp import namespaces as ns
 from proxies.xmpp.initiating_stream import InitiatingStream
 from proxies.xmpp.jid import Jid
 from proxies.xmpp.receiving_stream import MakeSasl, ReceivingStream
 from proxies.xmpp.sasl_server import SaslServer, SaslServerSettings
 from proxies.xmpp.scram_keys import make_credentials
+from proxies.xmpp.stanza import Nonza
 from proxies.xmpp.stream import XmppStream
 from proxies.xmpp.stream_events import (
     BindRequested,
@@ -87,6 +90,12 @@ def initiate(kind: StreamKind, *, sender: str = "", to: str = "lab.example") -> 
     return InitiatingStream(settings, now=0.0)
 
 
+def handshake(stream: XmppStream) -> bytes:
+    """Return what a component that knows the secret `shared` sends."""
+    digest = hashlib.sha1(f"{stream.id}shared".encode()).hexdigest()
+    return f"<handshake>{digest}</handshake>".encode()
+
+
 class Owner:
     """Pulls a stream's events, answers those that wait for an answer, and keeps them all."""
 
@@ -136,6 +145,10 @@ class Owner:
                     self.stream.refuse_resume()
             case ManagementEnabled(managed=managed):
                 self.managed = managed
+            case Nonza(namespace=ns.DIALBACK, name="result"):
+                answer = {"from": event.attributes["to"], "to": event.attributes["from"], "type": "valid"}
+                self.stream.send_nonza(Nonza(ns.DIALBACK, "result", answer))
+                self.stream.peer_trusted()
             case _:
                 pass
 
