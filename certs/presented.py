@@ -20,7 +20,7 @@ def parse_presented(der: bytes) -> PresentedCertificate:
     """Return what a certificate says; one that cannot be read has its fingerprint and empty texts."""
     try:
         return _read(der)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         never = datetime.min.replace(tzinfo=UTC)
         return PresentedCertificate(
             subject="",

@@ -114,7 +114,7 @@ def parse_identifiers(certificate_der: bytes) -> tuple[CertificateIdentifier, ..
     try:
         certificate = x509.load_der_x509_certificate(certificate_der)
         return tuple(_identifiers(certificate))[:_MAXIMUM_IDENTIFIERS]
-    except (ValueError, x509.DuplicateExtension):
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return ()
 
 

@@ -8,10 +8,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certs.presented import parse_presented
 from certs.verdict import Reason
 from proxies.xmpp.certificate_identity import (
     CertificateIdentifier,
@@ -29,7 +30,11 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def make_certificate(names: Sequence[x509.GeneralName] = (), common_name: str = "") -> bytes:
+def make_certificate(
+    names: Sequence[x509.GeneralName] = (),
+    common_name: str = "",
+    extension: x509.ExtensionType | None = None,
+) -> bytes:
     attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
     builder = (
         x509.CertificateBuilder()
@@ -40,8 +45,9 @@ def make_certificate(names: Sequence[x509.GeneralName] = (), common_name: str = 
         .not_valid_before(NOW)
         .not_valid_after(NOW + timedelta(days=1))
     )
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    extension = extension or (x509.SubjectAlternativeName(names) if names else None)
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=False)
     return builder.sign(KEY, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
@@ -165,6 +171,15 @@ def test_a_broken_name_makes_a_certificate_speak_for_nobody(value: bytes) -> Non
     certificate = make_certificate([dns("example.org"), broken])
     assert isinstance(match_domain(certificate, "example.org"), DomainRefused)
     assert isinstance(match_domain(make_certificate([dns("example.org")]), "example.org"), DomainMatched)
+
+
+def test_a_name_of_a_kind_that_cannot_be_read_makes_a_certificate_speak_for_nobody() -> None:
+    x400_address = x509.UnrecognizedExtension(
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x04\xa3\x02\x30\x00"
+    )
+    certificate = make_certificate(extension=x400_address)
+    assert isinstance(match_domain(certificate, "example.org"), DomainRefused)
+    assert parse_presented(certificate).subject == ""
 
 
 @given(st.binary(max_size=80))
