@@ -46,6 +46,7 @@ class SessionManager:
         self._presences = PresenceHandler(node, offline)
         self._subscriptions = SubscriptionHandler(node, self._presences)
         self._blocking = Blocking(node, table, self._presences)
+        # These live in the table alone.
         RosterHandler(node, table, self._subscriptions)
         LastActivityHandler(node, table)
         VcardHandler(node, table)

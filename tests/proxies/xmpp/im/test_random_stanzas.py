@@ -3,41 +3,15 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxies.xmpp.iq_delivery import IQ_TYPES
+from proxies.xmpp.message_delivery import MESSAGE_TYPES
+from proxies.xmpp.subscription_states import SUBSCRIPTION_TYPES
 from tests.proxies.xmpp.im.lab import JULIET, ROMEO, Lab, stanza
 
-ADDRESSES = st.sampled_from(
-    [
-        "",
-        "@",
-        "/",
-        ROMEO,
-        f"{ROMEO}/o",
-        f"{ROMEO}/x",
-        JULIET,
-        f"{JULIET}/b",
-        "verona.example",
-        "a@b.example/c",
-        "c",
-    ]
-)
+USERS = [ROMEO, f"{ROMEO}/o", f"{ROMEO}/x", JULIET, f"{JULIET}/b"]
+ADDRESSES = st.sampled_from([*USERS, "", "@", "/", "verona.example", "a@b.example/c", "c"])
 TYPES = st.sampled_from(
-    [
-        "get",
-        "set",
-        "result",
-        "error",
-        "chat",
-        "groupchat",
-        "headline",
-        "normal",
-        "subscribe",
-        "subscribed",
-        "unsubscribe",
-        "unsubscribed",
-        "probe",
-        "unavailable",
-        "nonsense",
-    ]
+    sorted(IQ_TYPES | MESSAGE_TYPES | SUBSCRIPTION_TYPES | {"probe", "unavailable", "nonsense"})
 )
 CHILDREN = st.lists(
     st.sampled_from(
