@@ -104,7 +104,6 @@ _REASONS: Final[Mapping[SaslErrorCondition, Reason]] = MappingProxyType(
         SaslErrorCondition.CREDENTIALS_EXPIRED: Reason.BAD_CREDENTIALS,
         SaslErrorCondition.INVALID_AUTHZID: Reason.BAD_CREDENTIALS,
         SaslErrorCondition.ENCRYPTION_REQUIRED: Reason.LOGIN_IN_THE_CLEAR,
-        SaslErrorCondition.MECHANISM_TOO_WEAK: Reason.LOGIN_IN_THE_CLEAR,
     }
 )
 

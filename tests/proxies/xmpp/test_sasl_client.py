@@ -1,10 +1,13 @@
 """A client takes the best mechanism there is, shows a password to nobody else, and makes the server prove itself."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from slixmpp.util.sasl import mechanisms as slixmpp_mechanisms
 from slixmpp.util.sasl.client import choose as slixmpp_choose
 
 from certs.errors import ConfigError, RemoteProtocolError
+from certs.verdict import Reason
 from proxies.xmpp import namespaces as ns
 from proxies.xmpp.conditions import SaslErrorCondition
 from proxies.xmpp.jid import Jid
@@ -120,10 +123,10 @@ def test_a_server_sees_that_somebody_took_its_plus_mechanisms_away() -> None:
 
 
 def test_a_client_that_chooses_not_to_bind_says_so() -> None:
-    settings = SaslClientSettings(
+    unbound = SaslClientSettings(
         username="juliet", password="r0m30", mechanisms=(SaslMechanism.SCRAM_SHA_256,)
     )
-    client = SaslClient(settings, encrypted=True, channel_bindings=BINDING)
+    client = SaslClient(unbound, encrypted=True, channel_bindings=BINDING)
     assert isinstance(negotiate(client, make_server()), SaslSuccess)
 
 
@@ -191,6 +194,40 @@ def test_a_failure_is_written_and_read() -> None:
     )
     assert parse_failure(nonza) == SaslFailure(SaslErrorCondition.ACCOUNT_DISABLED, "Call us <at> once.")
     assert parse_failure(Nonza(ns.SASL, "failure", {}, b"<no-such/>")).condition == "not-authorized"
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        (SaslErrorCondition.NOT_AUTHORIZED, Reason.BAD_CREDENTIALS),
+        (SaslErrorCondition.INVALID_AUTHZID, Reason.BAD_CREDENTIALS),
+        (SaslErrorCondition.ENCRYPTION_REQUIRED, Reason.LOGIN_IN_THE_CLEAR),
+        (SaslErrorCondition.MECHANISM_TOO_WEAK, Reason.LOGIN_NOT_CARRIED_THROUGH),
+        (SaslErrorCondition.ABORTED, Reason.LOGIN_NOT_CARRIED_THROUGH),
+    ],
+)
+def test_a_failure_has_a_reason_for_the_ledger(condition: SaslErrorCondition, reason: Reason) -> None:
+    assert SaslFailure(condition).reason is reason
+
+
+messages = st.one_of(
+    st.binary(max_size=60), st.text("rsive=,AB4096+/", max_size=40).map("r=abc,s=".__add__).map(str.encode)
+)
+
+
+@settings(deadline=None)
+@given(st.lists(messages, max_size=3), messages)
+def test_a_server_that_sends_anything_is_refused(challenges: list[bytes], success: bytes) -> None:
+    client = make_client(has_certificate=False)
+    client.start(("SCRAM-SHA-256",))
+
+    def listen() -> None:
+        for challenge in challenges:
+            client.respond(challenge)
+        client.receive_success(success)
+
+    with pytest.raises(RemoteProtocolError):
+        listen()
 
 
 @pytest.mark.parametrize(("text", "data"), [("", None), ("=", b""), ("AGp1", b"\0ju")])
