@@ -60,8 +60,9 @@ class BoshBody:
 
     def events(self) -> Iterator[ReaderEvent]:
         """Give what it means for the stream in it: a first body and a restart open the stream (XEP-0206)."""
-        if "sid" not in self.attributes or self.attributes.get(f"{{{ns.XBOSH}}}restart") in ("true", "1"):
-            version = self.attributes.get(f"{{{ns.XBOSH}}}version")
+        restart = self.attributes.get(f"{{{ns.XBOSH}}}restart") in ("true", "1")
+        if restart or "sid" not in self.attributes:
+            version = self.attributes.get(f"{{{ns.XBOSH}}}version", "1.0" if restart else "")
             attributes = {
                 name: value
                 for name, value in self.attributes.items()

@@ -87,7 +87,10 @@ class ReceivingStream(XmppStream):
                 f"the content namespace is {header.content_namespace!r} instead of {self.kind!r}",
                 reply=Condition.INVALID_NAMESPACE,
             )
-        self.domain = self._check_to(header.attributes.get("to"))
+        to = header.attributes.get("to")
+        if to is None and header.namespace == ns.HTTP_BIND and self._authenticated:
+            to = self.domain  # a restart need not say it again (XEP-0206 5)
+        self.domain = self._check_to(to)
         version = self._check_version(header.attributes.get("version"))
         sender = self._check_sender(header.attributes.get("from", ""))
         self.id = secrets.token_hex(10)

@@ -8,12 +8,14 @@ from proxies.xmpp import namespaces as ns
 from proxies.xmpp.initiating_stream import InitiatingStream
 from proxies.xmpp.jid import Jid
 from proxies.xmpp.receiving_stream import MakeSasl, ReceivingStream
+from proxies.xmpp.sasl_client import SaslClient, SaslClientSettings
 from proxies.xmpp.sasl_server import SaslServer, SaslServerSettings
 from proxies.xmpp.scram_keys import make_credentials
 from proxies.xmpp.stanza import Nonza
 from proxies.xmpp.stream import XmppStream
 from proxies.xmpp.stream_events import (
     BindRequested,
+    FeaturesReceived,
     ManagementEnabled,
     ResumeRequested,
     StreamEvent,
@@ -102,6 +104,7 @@ class Owner:
     def __init__(self, stream: XmppStream, managed: ManagedStanzas | None = None) -> None:
         self.stream = stream
         self.managed = managed
+        self.jid: Jid | None = Jid("alice", "lab.example", "desk")
         self.events: list[StreamEvent] = []
         self.sent = b""
         self.error = ""
@@ -140,7 +143,7 @@ class Owner:
             case ResumeRequested(previous_id=previous_id):
                 assert isinstance(self.stream, ReceivingStream)
                 if self.managed is not None and previous_id == self.managed.resumption_id:
-                    self.stream.resume(self.managed, Jid("alice", "lab.example", "desk"))
+                    self.stream.resume(self.managed, self.jid)
                 else:
                     self.stream.refuse_resume()
             case ManagementEnabled(managed=managed):
@@ -151,6 +154,32 @@ class Owner:
                 self.stream.peer_trusted()
             case _:
                 pass
+
+
+class Initiator(Owner):
+    """Takes up what is offered, in the usual order."""
+
+    stream: InitiatingStream
+
+    def __init__(self, stream: InitiatingStream) -> None:
+        super().__init__(stream)
+        client = stream.kind is StreamKind.CLIENT
+        self._sasl = (
+            SaslClientSettings(username="alice", password="secret") if client else SaslClientSettings()
+        )
+
+    def _answer(self, event: StreamEvent) -> None:
+        super()._answer(event)
+        if not isinstance(event, FeaturesReceived):
+            return
+        if event.features.starttls:
+            self.stream.start_tls()
+        elif event.features.mechanisms:
+            self.stream.authenticate(
+                SaslClient(self._sasl, encrypted=self.stream.secure, has_certificate=self.stream.secure)
+            )
+        elif event.features.bind:
+            self.stream.bind("desk")
 
 
 def converse(one: Owner, other: Owner, size: int = 0) -> None:
