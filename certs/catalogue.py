@@ -206,6 +206,16 @@ CATALOGUE: Final[Mapping[Reason, Explanation]] = MappingProxyType(
             "RFC 6120 6.5",
             "Look at the detail: it names the step that went wrong; compare the client's mechanisms with ours.",
         ),
+        Reason.UNKNOWN_ROUTER: Explanation(
+            "A link is opened by the router of a node of this cluster or of a peer cluster, from its own address.",
+            "G22",
+            "Check that Cisco Intercluster Sync Agent runs on both nodes and that the clusters are peers.",
+        ),
+        Reason.NOT_HOME_NODE: Explanation(
+            "A user logs in at the node that the user is assigned to.",
+            "RFC 6120 4.9.3.19",
+            "Connect to the node in the detail, or assign the user to this one in System > Topology.",
+        ),
         Reason.XMPP_DOMAIN_MISMATCH: Explanation(
             "A server's certificate must carry the XMPP domain that it speaks for.",
             "RFC 6120 13.7.2",

@@ -80,6 +80,14 @@ def parse_certificates(pem: bytes) -> list[x509.Certificate]:
         ) from error
 
 
+def leaf_der(chain_pem: bytes) -> bytes:
+    """Return the first certificate of a chain in DER.
+
+    Raises CertificateError where there is none.
+    """
+    return parse_certificates(chain_pem)[0].public_bytes(Encoding.DER)
+
+
 def _alternative_names(certificate: x509.Certificate) -> Iterator[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

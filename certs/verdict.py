@@ -57,6 +57,8 @@ class Reason(StrEnum):
     BAD_CREDENTIALS = "bad credentials"
     LOGIN_IN_THE_CLEAR = "login in the clear"
     LOGIN_NOT_CARRIED_THROUGH = "login not carried through"
+    UNKNOWN_ROUTER = "unknown router"
+    NOT_HOME_NODE = "not the user's home node"
     XMPP_DOMAIN_MISMATCH = "XMPP domain not in the certificate"
     DIALBACK_FAILED = "dialback failed"
 

@@ -26,9 +26,10 @@ from harness.replication import Replica
 from harness.service_control import Service, ServiceControl, ServiceEnvironment
 from harness.service_runs import RestartNeeded, ServiceRuns, changed_since
 from harness.service_state import ServiceFailed
-from harness.services import CUCM_SERVICES, imp_services
+from harness.services import CUCM_SERVICES, SIP_SERVICES
 from harness.snapshots import PlanT, SettingsT, Snapshot, present_digests, take_snapshot
 from harness.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
+from harness.xmpp_services import XmppServices
 from proxies.clock import SchedulingClock
 from proxies.observer import Observer
 from proxies.sip.cucm_trunk import CallManager
@@ -195,10 +196,10 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
     def __init__(
         self, plan: ImpNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database
     ) -> None:
-        self._replica = Replica(
-            plan, cluster, database, KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
-        )
-        super().__init__(plan, cluster, surroundings, database, imp_services(self._replica))
+        key_store = KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
+        self._replica = Replica(plan, cluster, database, key_store)
+        xmpp = XmppServices(self._replica, key_store)
+        super().__init__(plan, cluster, surroundings, database, {**xmpp.builders(), **SIP_SERVICES})
         self.configuration = ImpConfiguration(database)
         "The cluster's settings, as this node reads and writes them."
         self.administration = ImpAdministration(self, self._certificate_management)

@@ -18,6 +18,7 @@ from harness.database import Database
 from harness.database_models import PeerUserRow, SettingRow, UserRow, XmppNodeRow
 from harness.topology import ClusterPlan, ImpNodePlan
 from proxies.xmpp.directory import RouterAddress
+from proxies.xmpp.scram_keys import UserCredentials, make_credentials
 
 _STAMP: Final = "replication_stamp"
 
@@ -83,6 +84,8 @@ class Replica:
         self._routers: Mapping[str, RouterAddress] = MappingProxyType({})
         self._components: Mapping[str, str] = {}
         self._applied: dict[str, str] = {}
+        self._passwords: Mapping[str, str] = {}
+        self._credentials: dict[str, tuple[str, UserCredentials]] = {}
 
     # proxies.xmpp.directory.XmppDirectory
 
@@ -97,6 +100,19 @@ class Replica:
     def routers(self) -> Mapping[str, RouterAddress]:
         """Return the routers of the other nodes by full name."""
         return self._routers
+
+    def find_credentials(self, localpart: str) -> UserCredentials | None:
+        """Return what the password of one of the cluster's users is compared with, or None.
+
+        It is derived at the user's first login: 4,096 rounds of hashing take two milliseconds.
+        """
+        password = self._passwords.get(localpart)
+        if password is None:
+            return None
+        known = self._credentials.get(localpart)
+        if known is None or known[0] != password:
+            known = self._credentials[localpart] = password, make_credentials(password)
+        return known[1]
 
     # The replication itself.
 
@@ -127,7 +143,9 @@ class Replica:
                 return False
             rows = await session.scalars(select(XmppNodeRow).order_by(XmppNodeRow.fqdn))
             nodes = [_node(row) for row in rows]
-            users = {user.user_id: user.home_node for user in await session.scalars(select(UserRow))}
+            rows_of_users = list(await session.scalars(select(UserRow)))
+            users = {user.user_id: user.home_node for user in rows_of_users}
+            passwords = {user.user_id: user.digest_password for user in rows_of_users}
             peers = {user.user_id: user.home_node for user in await session.scalars(select(PeerUserRow))}
         names = {plan.name: plan.fqdn for plan in self._cluster.imp}
         self._homes = {**peers, **{user: names[home] for user, home in users.items() if home in names}}
@@ -138,6 +156,7 @@ class Replica:
                 for node in others
             }
         )
+        self._passwords = passwords
         self._components = {node.conference_domain: node.fqdn for node in nodes}
         self._trust(others)
         self._stamp = stamp

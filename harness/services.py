@@ -14,8 +14,6 @@ from certs.purposes import (
     ServiceName,
     TrustStoreName,
 )
-from harness.intercluster_sync import InterclusterSyncAgent
-from harness.replication import Replica
 from harness.service_control import Service, ServiceEnvironment
 from harness.snapshots import CucmSnapshot, ImpSnapshot
 from proxies.sip.call_manager_settings import CallManagerSettings
@@ -139,22 +137,12 @@ def build_call_manager(snapshot: CucmSnapshot, environment: ServiceEnvironment) 
     )
 
 
-def imp_services(
-    replica: Replica,
-) -> Mapping[ServiceName, Callable[[ImpSnapshot, ServiceEnvironment], Service]]:
-    """Return the services of an IM and Presence node, which share its copy of what is replicated."""
-
-    def build_sync_agent(snapshot: ImpSnapshot, environment: ServiceEnvironment) -> InterclusterSyncAgent:
-        return InterclusterSyncAgent(replica, node=snapshot.node.name, clock=environment.clock)
-
-    return MappingProxyType(
-        {
-            ServiceName.INTERCLUSTER_SYNC_AGENT: build_sync_agent,
-            ServiceName.PRESENCE_ENGINE: build_presence_engine,
-            ServiceName.SIP_PROXY: build_sip_proxy,
-        }
+SIP_SERVICES: Final[Mapping[ServiceName, Callable[[ImpSnapshot, ServiceEnvironment], Service]]] = (
+    MappingProxyType(
+        {ServiceName.PRESENCE_ENGINE: build_presence_engine, ServiceName.SIP_PROXY: build_sip_proxy}
     )
-
+)
+"The SIP services of an IM and Presence node."
 
 CUCM_SERVICES: Final[Mapping[ServiceName, Callable[[CucmSnapshot, ServiceEnvironment], Service]]] = (
     MappingProxyType({ServiceName.CALLMANAGER: build_call_manager})

@@ -21,6 +21,8 @@ HAVE_SOCKETS = {
     "proxies/sip/dialling.py", "proxies/sip/endpoint.py", "proxies/sip/request_sender.py",
     "proxies/sip/streams.py", "proxies/sip/subscriber.py", "proxies/sip/transport.py",
     "proxies/sip/trunk_tls.py", "proxies/sip/udp.py", "proxies/sip/user_agent.py",
+    "proxies/xmpp/carrier.py", "proxies/xmpp/connection.py", "proxies/xmpp/dialling.py",
+    "proxies/xmpp/listening.py",
 }  # fmt: skip
 "The modules of the proxies that give the cores their sockets. A core does not belong here."
 

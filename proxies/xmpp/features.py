@@ -35,6 +35,9 @@ class StreamFeatures:
     stream_management: bool = False
     "Whether stanzas can be acknowledged (XEP-0198 2)."
 
+    others: tuple[bytes, ...] = ()
+    "What instant messaging offers beside these, as encoded elements."
+
     @classmethod
     def parse(cls, nonza: Nonza) -> "StreamFeatures":
         """Return what `<stream:features/>` says; what nobody here knows is left out."""
@@ -57,7 +60,7 @@ class StreamFeatures:
 
     def encode(self) -> bytes:
         """Return what lies between the tags of `<stream:features/>`."""
-        return b"".join(encode_element(element) for element in self._elements())
+        return b"".join((*(encode_element(element) for element in self._elements()), *self.others))
 
     def _elements(self) -> list[ET.Element]:
         elements = []

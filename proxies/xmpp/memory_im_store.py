@@ -31,6 +31,9 @@ class MemoryImStore:
             account = self._accounts[user] = _Account()
         return account
 
+    async def aclose(self) -> None:
+        """Forget everything."""
+
     def roster(self, user: Jid) -> Mapping[Jid, RosterItem]:
         """Return the user's contacts by bare address."""
         return self._account(user).roster

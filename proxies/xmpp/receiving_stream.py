@@ -148,7 +148,10 @@ class ReceivingStream(XmppStream):
         if self._authenticated:
             client = self.kind is StreamKind.CLIENT
             return StreamFeatures(
-                bind=client, session=client, stream_management=self._settings.stream_management
+                bind=client,
+                session=client,
+                stream_management=self._settings.stream_management,
+                others=self._settings.bound_features,
             )
         offers_tls = not self.secure and self._settings.tls is not TlsOffer.NONE
         if self._must_secure:

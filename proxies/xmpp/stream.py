@@ -78,10 +78,6 @@ class XmppStream(ABC):
         self._reader.receive_eof()
         self._ended = True
 
-    def rest(self) -> None:
-        """Hold less memory until something comes in; for a stream that has been silent for a while."""
-        self._reader.rest()
-
     def next_event(self) -> StreamEvent | None:
         """Return what happened next, or None until more comes in.
 

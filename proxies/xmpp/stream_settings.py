@@ -76,6 +76,9 @@ class ReceivingSettings(StreamSettings):
     resumption_time: int = 600
     "Seconds for which a broken stream can be resumed; 0 for not at all."
 
+    bound_features: tuple[bytes, ...] = ()
+    "Clients: what is offered beside binding, such as entity capabilities, as encoded elements."
+
     sasl_attempts: int = 3
     "Failed exchanges after which the stream is closed (RFC 6120 6.4.5)."
 

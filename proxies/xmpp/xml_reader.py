@@ -30,15 +30,6 @@ _CONDITIONS: Final[Mapping[int, Condition]] = MappingProxyType(
 )
 "Stream errors for what expat refuses; anything else is not well-formed."
 
-_NO_PARSER: Final = expat.ParserCreate()
-"Stands for the parser that a resting reader has given up."
-
-_PATIENCE: Final = 512
-"""How often the largest element may be looked at while it comes in.
-
-Expat begins a token anew with each piece of it (CVE-2023-52425; its own remedy would hold back whole stanzas).
-"""
-
 _INVALID_TOKEN: Final = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 
 
@@ -64,7 +55,6 @@ class XmlReader:
         self._end = 0  # of the last first-level element
         self._depth = 0
         self._declared: list[tuple[str | None, str]] = []
-        self._scanned = 0  # bytes that the parser may have looked at for the unfinished element
         self._name = ""
         self._attributes: dict[str, str] = {}
         self._children: list[tuple[str, str]] = []
@@ -84,7 +74,6 @@ class XmlReader:
             if isinstance(self._buffer, bytes):
                 self._buffer = bytearray(self._buffer)  # many small pieces must not cost a copy of all each
             self._buffer += data
-            self._scanned += len(self._buffer)
         else:
             if self._depth < 2:
                 data = data.lstrip(_SPACE)  # a keep-alive (RFC 6120 4.6.1)
@@ -92,10 +81,7 @@ class XmlReader:
                     return
             self._buffer = data
         try:
-            if self._parser is _NO_PARSER:
-                self._renew()
-            else:
-                self._parser.Parse(data, False)
+            self._parser.Parse(data, False)
             self._trim()
         except expat.ExpatError as error:
             self._stop(None if self._over else self._translate(error))
@@ -109,12 +95,6 @@ class XmlReader:
             self._stop(
                 _error(Condition.NOT_WELL_FORMED, "the stream ended inside an element") if inside else None
             )
-
-    def rest(self) -> None:
-        """Give up the parser, the larger part of what an idle stream holds, until more comes in."""
-        if self._depth == 1 and not self._buffer and not self._over:
-            _detach(self._parser)
-            self._parser = _NO_PARSER
 
     @property
     def is_behind(self) -> bool:
@@ -144,7 +124,6 @@ class XmlReader:
         if drop := kept - self._base:
             self._buffer = self._buffer[drop:]
             self._base = kept
-            self._scanned = 0
         if self._depth == 1 and self._buffer and self._buffer[0] != 0x3C:
             rest = self._buffer.lstrip(_SPACE)
             self._base += len(self._buffer) - len(rest)
@@ -154,8 +133,6 @@ class XmlReader:
                 _refuse(Condition.BAD_FORMAT, "text between stanzas")
         if len(self._buffer) > self.limits.stanza_size:
             self._refuse_size()
-        if self._scanned > _PATIENCE * self.limits.stanza_size:
-            _refuse(Condition.POLICY_VIOLATION, "an element in too many pieces")
         if self._base > 2 * self.limits.stanza_size:
             self._renew()
 

@@ -135,14 +135,6 @@ def test_nothing_is_kept_between_stanzas() -> None:
         assert not reader.is_behind
 
 
-def test_a_reader_that_rests_goes_on_with_what_comes_next() -> None:
-    reader = XmlReader(CLIENT_STANZAS)
-    for place in range(0, len(STREAM), 5):
-        reader.receive_data(STREAM[place : place + 5])
-        reader.rest()
-    assert drain(reader) == read(STREAM)
-
-
 def test_a_stanza_in_front_of_a_bad_one_is_delivered() -> None:
     events, error = read_elements(MESSAGE + b"<message></presence>")
     assert [type(event) for event in events] == [Stanza]
@@ -288,13 +280,6 @@ def test_an_endless_element_is_refused_in_bounded_memory(start: bytes) -> None:
             break
     assert drain(reader)[1] in ("policy-violation", "bad-format")
     assert not reader.is_behind
-
-
-@pytest.mark.parametrize(("size", "error"), [(1000, ""), (10, "policy-violation")])
-def test_a_huge_attribute_cannot_be_dripped(size: int, error: str) -> None:
-    data = b"<message id='" + b">" * 200_000 + b"'/>"
-    pieces = [data[i : i + size] for i in range(0, len(data), size)]
-    assert read(HEADER, *pieces)[1] == error
 
 
 def test_entities_never_expand() -> None:
