@@ -193,6 +193,7 @@ class XmlReader:
         if depth == 1:
             self._finish()
         elif depth == 0:
+            self._check_gap(self._parser.CurrentByteIndex)
             self._over = True
             self._events.append(StreamEnd())
 
@@ -227,8 +228,8 @@ class XmlReader:
 
     def _begin(self, name: str, attributes: dict[str, str]) -> None:
         start = self._parser.CurrentByteIndex
-        if start != self._end and self._buffer[self._end - self._base : start - self._base].strip(_SPACE):
-            _refuse(Condition.BAD_FORMAT, "text between stanzas")
+        if start != self._end:
+            self._check_gap(start)
         match = self._start_tag(start)
         self._start = start
         self._tag_end = self._base + match.end()
@@ -236,6 +237,10 @@ class XmlReader:
         self._name = name
         self._attributes = _attributes(attributes) if b":" in match[0] else attributes
         self._children.clear()
+
+    def _check_gap(self, start: int) -> None:
+        if self._buffer[self._end - self._base : start - self._base].strip(_SPACE):
+            _refuse(Condition.BAD_FORMAT, "text between stanzas")
 
     def _finish(self) -> None:
         buffer, base = self._buffer, self._base

@@ -166,6 +166,7 @@ def test_an_end_inside_an_element_is_an_error_and_between_elements_none() -> Non
         (b"<?xml version='1.0'?>", "not-well-formed"),
         (b"hello", "bad-format"),
         (b" hello <presence/>", "bad-format"),
+        (b" hello </stream:stream>", "bad-format"),
         (b"<![CDATA[hello]]><presence/>", "bad-format"),
         (b"<message><body>\xff</body></message>", "unsupported-encoding"),
         (b"<message><body>\xc3</body></message>", "unsupported-encoding"),
