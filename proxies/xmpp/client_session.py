@@ -166,7 +166,9 @@ class ClientSession:
             case AuthenticationFailed():
                 self._report_failure(event)
             case Authenticated():
-                self._check_home(event)
+                self._let_in(event)
+            case StreamOpened():
+                self._check_home()
             case BindRequested():
                 self._bind(event.resource)
             case ManagementEnabled():
@@ -222,16 +224,19 @@ class ClientSession:
         detail = f"{event.mechanism}: {failure.detail or failure.condition}"
         self._refuse(failure.reason, detail)
 
-    def _check_home(self, event: Authenticated) -> None:
+    def _check_home(self) -> None:
+        """Send a user of another node there, once the stream is opened again (RFC 6120 4.9.3.19)."""
         stream = self._stream()
-        assert event.identity is not None
-        access = self._access
-        home = access.home_node(event.identity.localpart)
-        if home != access.node:
-            text = f"the home node of {event.identity} is {home or 'nowhere'}"
+        if stream.peer is None:
+            return
+        home = self._access.home_node(stream.peer.localpart)
+        if home != self._access.node:
+            text = f"the home node of {stream.peer} is {home or 'nowhere'}"
             self._refuse(Reason.NOT_HOME_NODE, text)
             stream.fail(StreamErrorCondition.SEE_OTHER_HOST, text, other_host=home or "")
-            return
+
+    def _let_in(self, event: Authenticated) -> None:
+        stream = self._stream()
         assert self._carrier is not None
         detail = f"{event.identity} logged in by {event.mechanism}"
         verdict = Verdict(
