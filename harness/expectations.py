@@ -89,19 +89,29 @@ class ScenarioExpectations:
         "All that crossed a socket of the lab."
 
     async def expect_verdict(
-        self, what: str, *, node: str, reason: Reason, since: int = 0, within: float = 5.0
+        self,
+        what: str,
+        *,
+        node: str,
+        reason: Reason,
+        since: int = 0,
+        within: float = 5.0,
+        wanted: Callable[[Judged], bool] = lambda judged: True,
     ) -> Verdict:
-        """Return the first verdict of a node with this reason since a mark, and wait for it.
+        """Return the first verdict of a node with this reason since a mark that is wanted, and wait for it.
 
         Raises ScenarioFailed, with the verdicts there were, when the seconds are up.
         """
 
-        def wanted(entry: Entry) -> bool:
+        def fits(entry: Entry) -> bool:
             return (
-                isinstance(entry, Judged) and entry.connection.node == node and entry.verdict.reason is reason
+                isinstance(entry, Judged)
+                and entry.connection.node == node
+                and entry.verdict.reason is reason
+                and wanted(entry)
             )
 
-        entry = await self.ledger.wait_for(wanted, since=since, within=within)
+        entry = await self.ledger.wait_for(fits, since=since, within=within)
         if isinstance(entry, Judged):
             return entry.verdict
         seen = [entry.verdict for entry in self.ledger.verdicts(since=since, node=node)]

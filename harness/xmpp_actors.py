@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from xml.etree import ElementTree as ET
 
 import slixmpp
 from slixmpp.stanza import Message, Presence, StreamError
@@ -66,7 +67,7 @@ class XmppClient(slixmpp.ClientXMPP):
         self.enable_starttls = not plain
         self.enable_plaintext = plain
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
-        "Messages that came and were not asked for yet."
+        "Messages, errors too, that came and were not asked for yet."
         self.presences: asyncio.Queue[Presence] = asyncio.Queue()
         "Presence that came and was not asked for yet."
         self.outcome: asyncio.Future[LoginOutcome] = asyncio.get_running_loop().create_future()
@@ -82,6 +83,7 @@ class XmppClient(slixmpp.ClientXMPP):
             ("connection_failed", self._fail_connection),
             ("disconnected", self._lose),
             ("message", self.messages.put_nowait),
+            ("message_error", self.messages.put_nowait),
             ("presence", self.presences.put_nowait),
         ):
             self.add_event_handler(event, handler)
@@ -107,6 +109,17 @@ class XmppClient(slixmpp.ClientXMPP):
                         return presence
         except TimeoutError:
             raise ScenarioFailed(f"no presence of {sender} reached {self.boundjid}") from None
+
+    def chat(self, to: str, text: str) -> None:
+        """Send a chat message to an address."""
+        self.send_message(mto=slixmpp.JID(to), mbody=text, mtype="chat")
+
+    async def ping_own_server(self) -> None:
+        """Return once the server has answered: all that was sent before has been handled (XEP-0199)."""
+        request = self.make_iq_get(queryxmlns="urn:xmpp:ping", ito=slixmpp.JID(self.boundjid.domain))
+        request.clear()
+        request.append(ET.Element("{urn:xmpp:ping}ping"))
+        await request.send(timeout=PATIENCE)  # type: ignore[no-untyped-call]
 
     # What slixmpp reports.
 

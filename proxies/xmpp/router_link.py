@@ -25,12 +25,12 @@ from proxies.xmpp.sasl import SaslMechanism
 from proxies.xmpp.sasl_client import SaslClient, SaslClientSettings
 from proxies.xmpp.stanza import Stanza
 from proxies.xmpp.stream_events import (
-    Authenticated,
     AuthenticationFailed,
     FeaturesReceived,
     ManagementEnabled,
     ManagementFailed,
     Resumed,
+    StreamErrorReceived,
     StreamEvent,
     TlsProceeding,
 )
@@ -119,9 +119,13 @@ class RouterLink:
 
     def send(self, stanza: Stanza) -> None:
         """Send a stanza, keep it until there is a link, or give it back."""
-        if self.state is LinkState.UP:
-            assert self._connection is not None
-            self._connection.send_stanza(stanza)
+        connection = self._connection
+        if (
+            self.state is LinkState.UP
+            and connection is not None
+            and connection.stream.state is StreamState.ESTABLISHED
+        ):
+            connection.send_stanza(stanza)
         elif self._bounces or self.state is LinkState.CLOSED or len(self._waiting) >= self._limits.queue:
             self._give_back(stanza)
         else:
@@ -129,9 +133,7 @@ class RouterLink:
 
     def open(self) -> None:
         """Begin to connect, and go on until `close`."""
-        if self._out_of_patience is None and not self._bounces:
-            due = self._clock.monotonic() + self._limits.patience
-            self._out_of_patience = self._clock.call_at(due, self._stop_waiting)
+        self._be_patient()
         self._tasks.start(self._dial(), name=f"{self._fqdn} link to {self.peer.fqdn}")
 
     def close(self) -> None:
@@ -141,7 +143,11 @@ class RouterLink:
         if self._connection is not None:
             self._connection.close()
         self._stop_waiting()
-        self._give_back_unacknowledged()
+
+    def reset(self) -> None:
+        """Reset the connection: the fault `link-loss`. The link comes back by itself."""
+        if self._connection is not None:
+            self._connection.abort()
 
     # carrier.StreamOwner
 
@@ -160,8 +166,9 @@ class RouterLink:
                 self._come_up()
             case ManagementFailed():
                 self._start_over(event)
-            case Authenticated():
-                pass
+            case StreamErrorReceived():
+                self.state = LinkState.DOWN
+                self._why = f"{event.condition} {event.text}".strip()
             case _:
                 pass  # an end of the stream is followed by `lost`
 
@@ -261,23 +268,31 @@ class RouterLink:
         if self.state is LinkState.CLOSED:
             return
         self.state = LinkState.DOWN
+        self._be_patient()
         due = self._clock.monotonic() + self._retry
         self._retry = min(self._retry * 2, self._limits.last_retry)
         self._timer = self._clock.call_at(due, self.open)
 
+    def _be_patient(self) -> None:
+        """Let stanzas wait from now on, for a while."""
+        if self._out_of_patience is None and not self._bounces:
+            due = self._clock.monotonic() + self._limits.patience
+            self._out_of_patience = self._clock.call_at(due, self._stop_waiting)
+
     def _stop_waiting(self) -> None:
-        """The link has been down for too long: give back what waits, and what comes from now on."""
+        """The link has been down for too long: give back what waits, and what comes from now on.
+
+        So too what was not acknowledged: whether it was handled nobody can tell, and silence is worse.
+        """
         self._bounces = True
         self._out_of_patience = None
-        waiting, self._waiting = self._waiting, deque()
-        for stanza in waiting:
-            self._give_back(stanza)
-
-    def _give_back_unacknowledged(self) -> None:
         if self._managed is not None:
             for stanza in self._managed.unacknowledged:
                 self._give_back(stanza)
             self._managed = None
+        waiting, self._waiting = self._waiting, deque()
+        for stanza in waiting:
+            self._give_back(stanza)
 
     def _give_back(self, stanza: Stanza) -> None:
         text = f"no link to {self.peer.fqdn}: {self._why}"

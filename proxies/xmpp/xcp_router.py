@@ -142,6 +142,11 @@ class XcpRouter:
         if self._store is not None:
             await self._store.aclose()
 
+    def reset_links(self) -> None:
+        """Reset the connections of our links to other routers: the fault `link-loss`."""
+        for link in self._links.values():
+            link.reset()
+
     # attachment.RouterPort
 
     def session_opened(self, session: Session) -> None:
