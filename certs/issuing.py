@@ -63,11 +63,14 @@ class CertificateSpec:
     "Whether it may sign others; a self-signed one says so of itself, as the product's do."
 
     @classmethod
-    def for_node(cls, fqdn: str, address: str, *, now: datetime) -> "CertificateSpec":
-        """Return what a node's own certificate says: CN is the FQDN, SAN is FQDN and address."""
+    def for_node(cls, fqdn: str, address: str, *, now: datetime, domain: str = "") -> "CertificateSpec":
+        """Return what a node's own certificate says: CN is the FQDN, SAN is FQDN and address.
+
+        With a domain name that is the CN, and stands before the FQDN among the names (G24).
+        """
         return cls(
-            common_name=fqdn,
-            names=(fqdn,),
+            common_name=domain or fqdn,
+            names=(domain, fqdn) if domain else (fqdn,),
             addresses=(address,),
             not_before=now - _BACKDATED,
             not_after=now + LIFETIME,
@@ -120,17 +123,13 @@ def issue(
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def issue_csr(fqdn: str, address: str, key: PrivateKey) -> bytes:
-    """Issue a certificate signing request (`cup.csr`) in PEM, with the names a node's certificate carries."""
-    alternative_names = _alternative_names((fqdn,), (address,))
-    assert alternative_names is not None
-    request = (
-        x509.CertificateSigningRequestBuilder()
-        .subject_name(_name(fqdn))
-        .add_extension(alternative_names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return request.public_bytes(serialization.Encoding.PEM)
+def issue_csr(spec: CertificateSpec, key: PrivateKey) -> bytes:
+    """Issue a certificate signing request (`cup.csr`) in PEM, with the names that the certificate is to carry."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_name(spec.common_name))
+    alternative_names = _alternative_names(spec.names, spec.addresses)
+    if alternative_names is not None:
+        builder = builder.add_extension(alternative_names, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def encode_key(key: PrivateKey) -> bytes:

@@ -16,7 +16,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.credential import Credential
 from certs.errors import CertificateError
-from certs.issuing import KeyAlgorithm, encode_certificate, encode_key, issue_csr, make_key, parse_key
+from certs.issuing import (
+    CertificateSpec,
+    KeyAlgorithm,
+    encode_certificate,
+    encode_key,
+    issue_csr,
+    make_key,
+    parse_key,
+)
 from certs.presented import common_name, fingerprint, parse_certificates, parse_presented
 from certs.purposes import CertificatePurpose, TrustStoreName
 from certs.storage import clean_leftovers, make_directory, read_file, sync_directory, write_atomically
@@ -72,11 +80,11 @@ class KeyStore:
     # Signing requests.
 
     def generate_csr(
-        self, purpose: CertificatePurpose, *, fqdn: str, address: str, algorithm: KeyAlgorithm
+        self, purpose: CertificatePurpose, spec: CertificateSpec, algorithm: KeyAlgorithm
     ) -> bytes:
         """Make a key and a request for it, and keep both until the signed certificate comes; return PEM."""
         key = make_key(algorithm)
-        request = issue_csr(fqdn, address, key)
+        request = issue_csr(spec, key)
         write_atomically(self._csr(purpose), request + encode_key(key))
         return request
 

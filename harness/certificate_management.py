@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.credential import Credential
 from certs.errors import ConfigError
-from certs.issuing import KeyAlgorithm
+from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
 from certs.key_store import KeyStore
 from certs.presented import parse_certificates, parse_presented
 from certs.purposes import CertificatePurpose, TrustStoreName
@@ -45,7 +45,7 @@ class CertificateManagement:
         purposes: tuple[CertificatePurpose, ...],
         trust_stores: tuple[TrustStoreName, ...],
         key_algorithm: KeyAlgorithm,
-        issue_self_signed: Callable[[], Credential],
+        specify: Callable[[CertificatePurpose], Awaitable[CertificateSpec]],
         restart_needed: Callable[[], Awaitable[RestartsNeeded]],
     ) -> None:
         self._plan = plan
@@ -53,7 +53,7 @@ class CertificateManagement:
         self._purposes = purposes
         self._trust_stores = trust_stores
         self._key_algorithm = key_algorithm
-        self._issue_self_signed = issue_self_signed
+        self._specify = specify
         self._restart_needed = restart_needed
 
     def find(self) -> tuple[ListedCertificate, ...]:
@@ -97,21 +97,17 @@ class CertificateManagement:
         return await self._restart_needed()
 
     async def regenerate(self, purpose: CertificatePurpose) -> RestartsNeeded:
-        """Regenerate: a new self-signed certificate with a new key."""
+        """Regenerate: a new self-signed certificate with a new key, with the names that the settings ask for now."""
         self._check_purpose(purpose)
-        self._key_store.set_own(purpose, await asyncio.to_thread(self._issue_self_signed))
+        spec = await self._specify(purpose)
+        self._key_store.set_own(purpose, await asyncio.to_thread(self._issue_self_signed, spec))
         return await self._restart_needed()
 
     async def generate_csr(self, purpose: CertificatePurpose) -> bytes:
         """Generate CSR and download it, as `cup.csr`. The certificate in use stays as it is."""
         self._check_purpose(purpose)
-        return await asyncio.to_thread(
-            self._key_store.generate_csr,
-            purpose,
-            fqdn=self._plan.fqdn,
-            address=self._plan.address,
-            algorithm=self._key_algorithm,
-        )
+        spec = await self._specify(purpose)
+        return await asyncio.to_thread(self._key_store.generate_csr, purpose, spec, self._key_algorithm)
 
     async def upload_signed_certificate(
         self, purpose: CertificatePurpose, chain_pem: bytes
@@ -123,6 +119,9 @@ class CertificateManagement:
         self._check_purpose(purpose)
         self._key_store.upload_signed(purpose, chain_pem)
         return await self._restart_needed()
+
+    def _issue_self_signed(self, spec: CertificateSpec) -> Credential:
+        return issue_self_signed(spec, make_key(self._key_algorithm))
 
     def _check_purpose(self, purpose: CertificatePurpose) -> None:
         if purpose not in self._purposes:

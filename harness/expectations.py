@@ -5,6 +5,7 @@ from collections.abc import Callable
 from certs.errors import ScenarioFailed
 from certs.verdict import Reason, Verdict
 from harness.ledger import Entry, Judged, Ledger, MessageSeen
+from proxies.clock import SchedulingClock, wait
 from proxies.sip.request_sender import RequestOutcome
 
 
@@ -46,6 +47,20 @@ def expect(what: str, expected: object, seen: object, *, remedy: str = "") -> No
         raise ScenarioFailed(
             f"{what} is not as expected", difference=difference(expected, seen), remedy=remedy
         )
+
+
+async def expect_soon(
+    what: str, expected: object, read: Callable[[], object], *, clock: SchedulingClock, within: float = 5.0
+) -> None:
+    """Read again and again until what is read is as expected.
+
+    Raises ScenarioFailed with what was read last when the seconds are up.
+    """
+    end = clock.monotonic() + within
+    while (seen := read()) != expected:
+        if clock.monotonic() > end:
+            raise ScenarioFailed(f"{what} does not become so", difference=difference(expected, seen))
+        await wait(clock, 0.02)
 
 
 def expect_outcome(what: str, outcome: RequestOutcome, *statuses: int) -> RequestOutcome:

@@ -107,7 +107,7 @@ class Node(ABC, Generic[PlanT, SettingsT]):
             purposes=self.purposes,
             trust_stores=self.trust_stores,
             key_algorithm=surroundings.key_algorithm,
-            issue_self_signed=self._issue_self_signed,
+            specify=self.specify,
             restart_needed=self.restart_needed,
         )
 
@@ -154,12 +154,13 @@ class Node(ABC, Generic[PlanT, SettingsT]):
                 needed.append(RestartNeeded(node=run.node, service=run.service, topics=topics))
         return tuple(needed)
 
-    def _issue_self_signed(self) -> Credential:
-        return issue_self_signed(self._spec(), make_key(self.surroundings.key_algorithm))
+    async def specify(self, purpose: CertificatePurpose) -> CertificateSpec:
+        """Return what a new certificate of the node is to say."""
+        return self._spec()
 
-    def _spec(self) -> CertificateSpec:
+    def _spec(self, domain: str = "") -> CertificateSpec:
         now = self.surroundings.clock.now()
-        return CertificateSpec.for_node(self.plan.fqdn, self.plan.address, now=now)
+        return CertificateSpec.for_node(self.plan.fqdn, self.plan.address, now=now, domain=domain)
 
     def _make_certificates(self) -> None:
         first_boot = not any(self.key_store.digest(purpose) for purpose in self.purposes)
@@ -173,7 +174,7 @@ class Node(ABC, Generic[PlanT, SettingsT]):
     def _issue_first(self) -> Credential:
         authority = self.surroundings.authority
         if authority is None:
-            return self._issue_self_signed()
+            return issue_self_signed(self._spec(), make_key(self.surroundings.key_algorithm))
         return authority.issue(self._spec(), self.surroundings.key_algorithm)
 
 
@@ -209,6 +210,14 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
         """Prepare as every node does, and tell the cluster of this node's XMPP certificate (G22)."""
         await super().prepare()
         await self._replica.publish()
+
+    async def specify(self, purpose: CertificatePurpose) -> CertificateSpec:
+        """Return what a new certificate is to say: those for XMPP may carry the domain name (G24)."""
+        settings = (await self.read_settings()).xmpp_certificates
+        named = purpose is CertificatePurpose.CUP_XMPP_S2S or (
+            purpose is CertificatePurpose.CUP_XMPP and settings.use_domain_name
+        )
+        return self._spec(settings.domain_name if named else "")
 
     async def read_settings(self) -> ImpSettings:
         """Return the cluster's settings as they are now."""

@@ -20,6 +20,9 @@ from harness.expectations import difference
 from harness.lab import Lab
 from harness.node import ImpNode
 
+CERTIFICATE_REFUSED: Final = "server's certificate refused"
+"The reason of a login that the client itself gave up."
+
 PATIENCE: Final = 5.0
 "Seconds that a client waits for what should come."
 
@@ -139,7 +142,7 @@ class XmppClient(slixmpp.ClientXMPP):
         self._finish(LoginOutcome(accepted=False, reason=error["condition"], text=text, **self._tls()))
 
     def _refuse_server(self, error: ssl.SSLError) -> None:
-        self._finish(LoginOutcome(accepted=False, reason="server's certificate refused", text=str(error)))
+        self._finish(LoginOutcome(accepted=False, reason=CERTIFICATE_REFUSED, text=str(error)))
         self.abort()
 
     def _fail_connection(self, error: object) -> None:
@@ -148,7 +151,10 @@ class XmppClient(slixmpp.ClientXMPP):
 
     def _lose(self, reason: object) -> None:
         why = self._stream_error or str(reason or "closed")
-        self._finish(LoginOutcome(accepted=False, reason="closed", text=why))
+        refused = isinstance(reason, ssl.SSLCertVerificationError)
+        self._finish(
+            LoginOutcome(accepted=False, reason=CERTIFICATE_REFUSED if refused else "closed", text=why)
+        )
         if not self.ended.done():
             self.ended.set_result(why)
 

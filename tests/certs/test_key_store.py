@@ -106,18 +106,18 @@ def test_a_signed_request_takes_the_place_of_the_self_signed_certificate(
     key_store: KeyStore, tmp_path: Path
 ) -> None:
     authority = CertificateAuthority.load_or_create(tmp_path / "ca")
-    request = key_store.generate_csr(
-        CUP, fqdn="imp1.example", address="127.0.0.1", algorithm=KeyAlgorithm.EC_P256
-    )
+    spec = CertificateSpec.for_node("imp1.example", "127.0.0.1", now=NOW)
+    request = key_store.generate_csr(CUP, spec, KeyAlgorithm.EC_P256)
     before = key_store.own(CUP)
-    chain = authority.sign_csr(request, CertificateSpec.for_node("imp1.example", "127.0.0.1", now=NOW))
+    chain = authority.sign_csr(request, spec)
     assert key_store.own(CUP) == before, "a pending request changes nothing (G16)"
     key_store.upload_signed(CUP, chain)
     assert len(parse_certificates(key_store.own(CUP).chain_pem)) == 2
 
 
 def test_a_certificate_for_another_key_is_no_answer_to_the_request(key_store: KeyStore) -> None:
-    key_store.generate_csr(CUP, fqdn="imp1.example", address="127.0.0.1", algorithm=KeyAlgorithm.EC_P256)
+    spec = CertificateSpec.for_node("imp1.example", "127.0.0.1", now=NOW)
+    key_store.generate_csr(CUP, spec, KeyAlgorithm.EC_P256)
     with pytest.raises(CertificateError, match=r"does not belong to the pending cup\.csr"):
         key_store.upload_signed(CUP, self_signed().chain_pem)
 
