@@ -18,6 +18,7 @@ from harness.lab import Lab
 from harness.lab_file import LabFile, parse_lab_file
 from proxies.sip.flow import Transport
 from tests.harness.lab_texts import SMALL
+from tests.interop.peers import require_module, require_program
 
 pytestmark = pytest.mark.interop
 
@@ -25,16 +26,13 @@ PORT = 5432
 
 
 def program(name: str) -> str:
-    found = [*Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), shutil.which(name)]
-    if not (first := next((each for each in found if each), None)):
-        pytest.skip(f"PostgreSQL's {name} is not installed")
-    return str(first)
+    return require_program(name, *Path("/usr/lib/postgresql").glob("*/bin"))
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Run a server in a folder of its own, not as root, and return its address."""
-    pytest.importorskip("asyncpg")
+    require_module("asyncpg")
     user = "postgres" if os.geteuid() == 0 else None
     initdb, pg_ctl = program("initdb"), program("pg_ctl")
     with (
