@@ -85,6 +85,10 @@ async def _show_lab(lab: "Lab", files: "ClientFiles | None") -> None:
         table.add_row(
             "", "Cisco Presence Engine", where, str(ports.presence_engine_tls), "TLS, peer authentication"
         )
+        table.add_row(
+            "", "Cisco XCP Connection Manager", where, str(ports.xmpp_client), "XMPP clients, STARTTLS"
+        )
+        table.add_row("", "Cisco XCP Router", where, str(ports.xcp_router), "XCP routers of other nodes")
     for cucm in lab.cucm:
         name, where, trunk_ports = cucm.plan.fqdn, cucm.plan.address, cucm.plan.ports
         table.add_row(name, "Cisco CallManager", where, str(trunk_ports.sip), "SIP trunks: UDP, TCP")
