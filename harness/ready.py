@@ -29,7 +29,7 @@ class ClientFiles:
     """Where an outside client finds what it needs."""
 
     trust: Path
-    "The certificates that the nodes show for SIP, to be trusted."
+    "The certificates that the nodes show to SIP and XMPP clients, to be trusted."
 
     good: Path
     "A client certificate with its key that peer-authenticated listeners let in."
@@ -98,6 +98,7 @@ def _write_files(lab: Lab, folder: Path, good: Credential, stranger: Credential)
         for node in nodes
         for purpose in node.sip_certificates
     ]
+    shown += [n.administration.certificate_management.download(CertificatePurpose.CUP_XMPP) for n in lab.imp]
     write_atomically(files.trust, b"".join(shown))
     write_atomically(files.good, good.chain_pem + good.key_pem)
     write_atomically(files.stranger, stranger.chain_pem + stranger.key_pem)

@@ -56,6 +56,9 @@ class TLS(Stream):
     """SIP over TLS; the name goes into Via."""
 
 
+PROTOCOLS = {"UDP": aiosip.UDP, "TCP": TCP, "TLS": TLS}
+
+
 class Application(aiosip.Application):  # type: ignore[misc]
     """aiosip's application, which connects over TLS where it is asked to."""
 

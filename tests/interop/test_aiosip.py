@@ -15,12 +15,7 @@ from harness.lab import Lab
 from harness.lab_file import load_topology
 from harness.ledger import Ledger
 from harness.ready import ClientFiles, make_ready
-from tests.interop.peers import missing
-
-try:
-    from tests.interop.aiosip_client import TCP, TLS, Application, aiosip
-except ImportError:
-    raise missing("aiosip") from None
+from tests.interop.peers import require_module
 
 pytestmark = pytest.mark.interop
 
@@ -50,14 +45,13 @@ def trusting(files: ClientFiles, certificate: Path | None = None) -> ssl.SSLCont
 class Phone:
     """A user's aiosip beside one node."""
 
-    def __init__(
-        self, lab: Lab, protocol: type, port: int, ssl_context: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, lab: Lab, protocol: str, port: int, ssl_context: ssl.SSLContext | None = None) -> None:
+        client = require_module("tests.interop.aiosip_client")
         node = lab.imp[0].plan
         self._lab = lab
-        self._protocol = protocol
+        self._protocol = client.PROTOCOLS[protocol]
         self._remote = node.address, port
-        self._app = Application(ssl_context, node.fqdn)
+        self._app = client.Application(ssl_context, node.fqdn)
         self._address, self._port = client_address(lab, 20), next(PORTS)
         self._dialogs: list[Any] = []
 
@@ -91,14 +85,14 @@ class Phone:
 
 @pytest.mark.parametrize(
     ("protocol", "port", "shown"),
-    [(aiosip.UDP, 5060, ""), (TCP, 5060, ""), (TLS, 5061, ""), (TLS, 5062, "good")],
+    [("UDP", 5060, ""), ("TCP", 5060, ""), ("TLS", 5061, ""), ("TLS", 5062, "good")],
     ids=["UDP", "TCP", "TLS, server authentication", "TLS, peer authentication"],
 )
 async def test_aiosip_registers_and_its_message_arrives(
-    lab: tuple[Lab, ClientFiles], protocol: type, port: int, shown: str
+    lab: tuple[Lab, ClientFiles], protocol: str, port: int, shown: str
 ) -> None:
     nodes, files = lab
-    context = trusting(files, files.good if shown else None) if protocol is TLS else None
+    context = trusting(files, files.good if shown else None) if protocol == "TLS" else None
     async with (
         user_agent(nodes, "bob", nodes.imp[1]) as bob,
         Phone(nodes, protocol, port, context) as alice,
@@ -119,7 +113,7 @@ async def test_with_another_certificate_or_none_the_same_client_is_refused(
     nodes, files = lab
     context = trusting(files, files.stranger if shown else None)
     since = ledger.position
-    async with Phone(nodes, TLS, 5062, context) as alice:
+    async with Phone(nodes, "TLS", 5062, context) as alice:
         # Under TLS 1.3 the client believes that it is in until it reads.
         with pytest.raises((TimeoutError, ssl.SSLError)):
             await asyncio.wait_for(alice.register(), 1)
@@ -130,6 +124,6 @@ async def test_with_another_certificate_or_none_the_same_client_is_refused(
 async def test_a_client_that_is_not_on_the_access_list_gets_403(tmp_path: Path) -> None:
     async with (
         Lab.start(load_topology(), work_directory=tmp_path) as lab,
-        Phone(lab, aiosip.UDP, 5060) as alice,
+        Phone(lab, "UDP", 5060) as alice,
     ):
         assert await alice.register() == 403

@@ -24,6 +24,7 @@ from proxies.xmpp.stream_events import (
 )
 from proxies.xmpp.stream_management import ManagedStanzas
 from proxies.xmpp.stream_settings import InitiatingSettings, ReceivingSettings, StreamKind, TlsOffer
+from proxies.xmpp.stream_state import StreamState
 
 ALICE = make_credentials("secret", iterations=4096)
 
@@ -172,13 +173,14 @@ class Initiator(Owner):
         super()._answer(event)
         if not isinstance(event, FeaturesReceived):
             return
-        if event.features.starttls:
+        negotiating = self.stream.state is StreamState.NEGOTIATING
+        if event.features.starttls and negotiating and not self.stream.secure:
             self.stream.start_tls()
-        elif event.features.mechanisms:
+        elif event.features.mechanisms and negotiating:
             self.stream.authenticate(
                 SaslClient(self._sasl, encrypted=self.stream.secure, has_certificate=self.stream.secure)
             )
-        elif event.features.bind:
+        elif event.features.bind and self.stream.state is StreamState.AUTHENTICATED:
             self.stream.bind("desk")
 
 

@@ -1,7 +1,7 @@
 """The initiating entity takes up what is offered, and leaves a receiving entity that breaks a rule."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from certs.errors import LocalProtocolError, RemoteProtocolError
@@ -182,6 +182,7 @@ def test_what_is_not_offered_yet_cannot_be_asked_for() -> None:
 ELEMENTS = [HEADER, TLS_OFFER, PLAIN_OFFER, SCRAM_OFFER, BIND_OFFER, PROCEED, SUCCESS, CLOSE, b"<iq/>", b"<"]
 
 
+@example([HEADER, b"<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features>"])
 @given(st.lists(st.sampled_from(ELEMENTS) | st.binary(max_size=12), max_size=8))
 @settings(max_examples=150)
 def test_random_answers_give_events_or_a_protocol_error(answers: list[bytes]) -> None:
