@@ -27,7 +27,7 @@ def require(program: str) -> str:
 @contextmanager
 def running(command: list[str], *, listens_on: tuple[str, int], folder: Path) -> Iterator[int]:
     """Run a server until the block ends; give its process id once it listens."""
-    log = folder / f"{Path(command[0]).name}-{listens_on[1]}.log"
+    log = folder / f"{Path(command[0]).name}-{listens_on[0]}-{listens_on[1]}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder
@@ -45,11 +45,14 @@ def running(command: list[str], *, listens_on: tuple[str, int], folder: Path) ->
 
 
 @contextmanager
-def running_ours(what: str, folder: Path, *, listens_on: tuple[str, int]) -> Iterator[int]:
-    """Run one of `bench.servers` until the block ends."""
+def running_ours(
+    what: str, folder: Path, *arguments: str, listens_on: tuple[str, int], module: str = "bench.servers"
+) -> Iterator[int]:
+    """Run one of `bench.servers`, or of another module like it, until the block ends."""
     root = str(Path(__file__).parents[1])
-    bootstrap = f"import sys, runpy; sys.path.insert(0, {root!r}); sys.argv[1:] = {[what, str(folder)]!r}; "
-    command = [sys.executable, "-c", bootstrap + "runpy.run_module('bench.servers', run_name='__main__')"]
+    given = [what, str(folder), *arguments]
+    bootstrap = f"import sys, runpy; sys.path.insert(0, {root!r}); sys.argv[1:] = {given!r}; "
+    command = [sys.executable, "-c", bootstrap + f"runpy.run_module({module!r}, run_name='__main__')"]
     with running(command, listens_on=listens_on, folder=folder) as pid:
         yield pid
 
@@ -58,6 +61,15 @@ def cpu_seconds(pid: int) -> float:
     """Return the CPU time that a process and its living children have used (proc(5))."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return sum(_own_cpu_seconds(member) for member in (str(pid), *children))
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process and its living children hold (proc(5))."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    pages = [
+        int(Path(f"/proc/{one}/statm").read_text(encoding="ascii").split()[1]) for one in (pid, *children)
+    ]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _own_cpu_seconds(pid: str) -> float:
