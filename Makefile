@@ -40,6 +40,10 @@ $(STAMPS)/interop: $(STAMPS)/tests
 	@$(INSTALL) --editable '.[interop]'
 	@touch $@
 
+$(STAMPS)/bench: $(STAMPS)/run
+	@$(INSTALL) --editable '.[bench]'
+	@touch $@
+
 $(STAMPS)/check: $(STAMPS)/tests
 	@$(INSTALL) --editable '.[check]'
 	@touch $@
@@ -64,9 +68,10 @@ check: $(STAMPS)/check ## format, lint and type-check
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-bench: $(STAMPS)/interop ## measure against openssl s_server and Kamailio
+bench: $(STAMPS)/bench ## measure against openssl s_server, Kamailio, Prosody, pyjabber
 	@$(BIN)/python -m bench.handshakes $(ARGS)
 	@$(BIN)/python -m bench.messages $(ARGS)
+	@$(BIN)/python -m bench.xmpp $(ARGS)
 
 clean: ## remove what was made: .venv, runs, caches
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -64,7 +64,7 @@ class XmppConnection:
 
     async def _open(self) -> None:
         await self._ask(
-            f"<?xml version='1.0'?><stream:stream to='{self.domain}' version='1.0' xmlns='jabber:client' "
+            f"<stream:stream to='{self.domain}' version='1.0' xmlns='jabber:client' "
             "xmlns:stream='http://etherx.jabber.org/streams'>",
             b"features>",
         )

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import hashlib
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
@@ -130,16 +131,15 @@ async def serve_pyjabber(folder: Path, node: int) -> None:
         database_path=str(folder / "pyjabber.db"),
         cert_path=str(folder),
         message_persistence=False,
-        plugins=[name for name in Parameters().plugins if "upload" not in name],
     )
     await server.Server(settings).start()
 
 
 def make_pyjabber_users(folder: Path, users: int) -> None:
-    """Write accounts into the database of a pyjabber that runs, with as little bcrypt as there is."""
-    import bcrypt
-
-    password = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    """Write accounts into the database of a pyjabber that runs, with the iterations that the others have."""
+    keys = make_credentials(PASSWORD).scram_sha_1
+    derived = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), keys.salt, keys.iterations)
+    password = f"sha256${keys.iterations}${keys.salt.hex()}${derived.hex()}"
     with closing(sqlite3.connect(folder / "pyjabber.db")) as database, database:
         rows = [(lab_user(1, number), password) for number in range(users)]
         database.executemany("INSERT INTO credentials (jid, hash_pwd) VALUES (?, ?)", rows)
