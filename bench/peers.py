@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PATIENCE = 10.0
@@ -30,7 +31,12 @@ def running(command: list[str], *, listens_on: tuple[str, int], folder: Path) ->
     log = folder / f"{Path(command[0]).name}-{listens_on[0]}-{listens_on[1]}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            start_new_session=True,
         )
         try:
             _wait_for(listens_on, process, log)
@@ -42,6 +48,8 @@ def running(command: list[str], *, listens_on: tuple[str, int], folder: Path) ->
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(PATIENCE)
+            with suppress(ProcessLookupError):  # workers that outlive it would hold its sockets
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pathlib import Path
 import uvloop
 
 from bench.peers import cpu_seconds, resident_bytes, running, running_ours
-from bench.xmpp_client import CHUNK, XmppConnection, connect
+from bench.xmpp_client import CHUNK, LoginError, XmppConnection, connect
 from bench.xmpp_servers import (
     CLIENT_PORT,
     DOMAIN,
@@ -64,6 +64,9 @@ class Node:
 
     settle: float = 0
     "Seconds that the server needs after TLS and after SASL: pyjabber trips over what comes at once."
+
+    attempts: int = 1
+    "How often a login is tried, for the same reason."
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,8 @@ def competitors(folder: Path, users: int, *, wanted: Sequence[str]) -> Iterator[
                 )
             )
             make_pyjabber_users(folder, users)
-            found.append(Competitor("pyjabber", (Node(PYJABBER, PYJABBER, pid, 1, "PLAIN", settle=0.01),)))
+            pyjabber = Node(PYJABBER, PYJABBER, pid, 1, "PLAIN", settle=0.01, attempts=5)
+            found.append(Competitor("pyjabber", (pyjabber,)))
         yield found
 
 
@@ -139,16 +143,22 @@ class Generator:
 
     async def log_in(self, node: Node, number: int) -> XmppConnection:
         """Return a client that is logged in."""
-        return await connect(
-            node.host,
-            CLIENT_PORT,
-            node.domain,
-            lab_user(node.users, number),
-            PASSWORD,
-            mechanism=node.mechanism,
-            tls=self._tls,
-            settle=node.settle,
-        )
+        for attempt in range(node.attempts):
+            try:
+                return await connect(
+                    node.host,
+                    CLIENT_PORT,
+                    node.domain,
+                    lab_user(node.users, number),
+                    PASSWORD,
+                    mechanism=node.mechanism,
+                    tls=self._tls,
+                    settle=node.settle,
+                )
+            except LoginError:
+                if attempt + 1 == node.attempts:
+                    raise
+        raise AssertionError("a node has at least one attempt")
 
     async def messages(self, sender: Node, receiver: Node, count: int) -> tuple[float, float]:
         """Return chat messages routed a second, and the servers' CPU microseconds for each.

@@ -59,8 +59,10 @@ class XmppConnection:
         self.jid = jid[1].decode()
 
     def close(self) -> None:
-        """Reset the connection: a benchmark does not measure goodbyes."""
-        self.writer.transport.abort()
+        """Close the stream and the connection, without waiting for the server's goodbye."""
+        if not self.writer.is_closing():
+            self.writer.write(b"</stream:stream>")
+            self.writer.close()
 
     async def _open(self) -> None:
         await self._ask(

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import uvloop
 from dnslib import QTYPE, RR, A, DNSRecord
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
 
-from bench.peers import require
+from bench.peers import PATIENCE, require
 from bench.servers import load
 from proxies.clock import LoopClock
 from proxies.observer import NullObserver
@@ -140,9 +141,18 @@ def make_pyjabber_users(folder: Path, users: int) -> None:
     keys = make_credentials(PASSWORD).scram_sha_1
     derived = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), keys.salt, keys.iterations)
     password = f"sha256${keys.iterations}${keys.salt.hex()}${derived.hex()}"
-    with closing(sqlite3.connect(folder / "pyjabber.db")) as database, database:
-        rows = [(lab_user(1, number), password) for number in range(users)]
-        database.executemany("INSERT INTO credentials (jid, hash_pwd) VALUES (?, ?)", rows)
+    rows = [(lab_user(1, number), password) for number in range(users)]
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with closing(sqlite3.connect(folder / "pyjabber.db")) as database, database:
+                database.executemany("INSERT INTO credentials (jid, hash_pwd) VALUES (?, ?)", rows)
+        except sqlite3.OperationalError:  # it listens before its tables are there
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 PROSODY_CONFIGURATION = """\
