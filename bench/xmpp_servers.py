@@ -19,12 +19,13 @@ from dnslib.server import BaseResolver, DNSLogger, DNSServer
 
 from bench.peers import PATIENCE, require
 from bench.servers import load
+from harness.database import Database, sqlite_url
+from harness.im_store.store import DatabaseImStore
 from proxies.clock import LoopClock
 from proxies.observer import NullObserver
 from proxies.xmpp.attachment import RouterAttachment
 from proxies.xmpp.connection_manager import ConnectionManager, ConnectionManagerSettings
 from proxies.xmpp.directory import RouterAddress
-from proxies.xmpp.memory_im_store import MemoryImStore
 from proxies.xmpp.scram_keys import UserCredentials, make_credentials
 from proxies.xmpp.xcp_router import OpenImStore, XcpRouter, XcpRouterSettings
 
@@ -73,8 +74,12 @@ async def serve_lab(folder: Path, node: int) -> None:
     credential = load(folder, fqdn)
     trusted = tuple(load(folder, name).chain_pem for name in NODE_NAMES.values())
 
+    conference_domain = f"conference-{node}-bench.{DOMAIN}"
+    database = Database(sqlite_url(folder / "lab.sqlite"))
+    await database.prepare()
+
     async def open_store() -> OpenImStore:
-        return MemoryImStore()
+        return await DatabaseImStore.open(database, clock, node=fqdn, conference_domain=conference_domain)
 
     router = XcpRouter(
         XcpRouterSettings(
@@ -82,6 +87,7 @@ async def serve_lab(folder: Path, node: int) -> None:
             fqdn=fqdn,
             address=LAB[node],
             domains=frozenset({DOMAIN}),
+            conference_domain=conference_domain,
             secure_mode=True,
             credential=credential,
         ),

@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from certs.errors import ConfigError
 from harness.database_models import Row, SchemaRow
+from harness.im_store import models as im_models
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 "Goes up when a table changes."
 
 _LOCK_SECONDS: Final = 5.0
@@ -114,6 +115,7 @@ def _parse_url(url: str) -> URL:
 
 
 def _create_tables(connection: Connection) -> None:
+    assert im_models.ArchiveRow.metadata is Row.metadata, "users' data are among the tables"
     Row.metadata.create_all(connection, checkfirst=False)
     connection.execute(insert(SchemaRow).values(version=SCHEMA_VERSION))
 

@@ -199,7 +199,7 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
     ) -> None:
         key_store = KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
         self._replica = Replica(plan, cluster, database, key_store)
-        xmpp = XmppServices(self._replica, key_store)
+        xmpp = XmppServices(self._replica, key_store, database)
         super().__init__(plan, cluster, surroundings, database, {**xmpp.builders(), **SIP_SERVICES})
         self.configuration = ImpConfiguration(database)
         "The cluster's settings, as this node reads and writes them."

@@ -11,21 +11,24 @@ from certs.purposes import (
     ServiceName,
     TrustStoreName,
 )
+from harness.database import Database
+from harness.im_store.store import DatabaseImStore
 from harness.intercluster_sync import InterclusterSyncAgent
 from harness.replication import Replica
 from harness.service_control import Service, ServiceEnvironment
 from harness.snapshots import ImpSnapshot
+from proxies.clock import SchedulingClock
 from proxies.xmpp.attachment import RouterAttachment
 from proxies.xmpp.connection_manager import ConnectionManager, ConnectionManagerSettings
-from proxies.xmpp.memory_im_store import MemoryImStore
 from proxies.xmpp.xcp_router import OpenImStore, XcpRouter, XcpRouterSettings
 
 
 class XmppServices:
-    """What the XMPP services of one node share: the router's place, the replica and the key store."""
+    """What the XMPP services of one node share: the router's place, the replica, the key store, the database."""
 
-    def __init__(self, replica: Replica, key_store: KeyStore) -> None:
+    def __init__(self, replica: Replica, key_store: KeyStore, database: Database) -> None:
         self._replica = replica
+        self._database = database
         self._key_store = key_store
         self._attachment = RouterAttachment()
 
@@ -54,13 +57,14 @@ class XmppServices:
                 address=node.address,
                 port=node.ports.xcp_router,
                 domains=frozenset({node.domain}),
+                conference_domain=self._replica.conference_domain,
                 secure_mode=snapshot.settings.secure_modes.router_to_router,
                 credential=snapshot.own[CertificatePurpose.CUP_XMPP],
             ),
             attachment=self._attachment,
             directory=self._replica,
             trusted=self._trusted,
-            open_store=self._open_store,
+            open_store=lambda: self._open_store(node.name, environment.clock),
             clock=environment.clock,
             observer=environment.observer,
         )
@@ -90,5 +94,6 @@ class XmppServices:
     def _trusted(self) -> tuple[bytes, ...]:
         return tuple(each.pem for each in self._key_store.trust(TrustStoreName.CUP_XMPP_TRUST))
 
-    async def _open_store(self) -> OpenImStore:
-        return MemoryImStore()
+    async def _open_store(self, node: str, clock: SchedulingClock) -> OpenImStore:
+        domain = self._replica.conference_domain
+        return await DatabaseImStore.open(self._database, clock, node=node, conference_domain=domain)

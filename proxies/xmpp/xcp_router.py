@@ -12,6 +12,8 @@ from proxies.clock import SchedulingClock
 from proxies.observer import ConnectionInfo, Observer
 from proxies.tasks import TaskKeeper
 from proxies.xmpp.accepted_link import AcceptedLink, ResumableLinks
+from proxies.xmpp.archive import ArchiveSettings, MessageArchive
+from proxies.xmpp.archive_values import ArchiveStore
 from proxies.xmpp.attachment import RouterAttachment
 from proxies.xmpp.connection import XmppConnection
 from proxies.xmpp.directory import XmppDirectory
@@ -19,6 +21,8 @@ from proxies.xmpp.im_interfaces import ImStore, Session
 from proxies.xmpp.im_settings import ImSettings
 from proxies.xmpp.jid import Jid
 from proxies.xmpp.listening import XmppListener
+from proxies.xmpp.muc import MucService
+from proxies.xmpp.muc_values import MucSettings, RoomStore
 from proxies.xmpp.receiving_stream import ReceivingStream
 from proxies.xmpp.router_link import LinkLimits, RouterLink
 from proxies.xmpp.router_trust import LiveTrust, RouterTrust
@@ -31,7 +35,7 @@ LISTENER: Final = "XCP Router Listener"
 OUTGOING: Final = "outgoing"
 
 
-class OpenImStore(ImStore, Protocol):
+class OpenImStore(ImStore, ArchiveStore, RoomStore, Protocol):
     """A store that holds a database open."""
 
     async def aclose(self) -> None:
@@ -57,6 +61,9 @@ class XcpRouterSettings:
 
     domains: frozenset[str]
     "The presence domains."
+
+    conference_domain: str
+    "The domain of the text conferences that this node has (XEP-0045)."
 
     secure_mode: bool = False
     "XMPP Router-to-Router Secure Mode: TLS with every router that can do TLS, or TCP (G22)."
@@ -101,6 +108,7 @@ class XcpRouter:
             node=settings.fqdn, domains=settings.domains, directory=directory, links=self
         )
         self._sessions: SessionManager
+        self._conferences: MucService
         self._store: OpenImStore | None = None
         self._listener: XmppListener | None = None
 
@@ -118,6 +126,15 @@ class XcpRouter:
             self._clock,
         )
         self._stanza_router.home = self._sessions.receive_routed
+        MessageArchive(
+            ArchiveSettings(),
+            self._store,
+            self._store,
+            self._clock,
+            self._sessions,
+            lambda query: self._tasks.start(query, name="look into an archive"),
+        )
+        self._start_conferences(self._store)
         listener = XmppListener(
             self._accept, describe=self._describe, clock=self._clock, observer=self._observer, tls=None
         )
@@ -134,6 +151,7 @@ class XcpRouter:
     async def stop(self) -> None:
         """End all sessions and links, and write what the users' data still waits for."""
         self._attachment.router_stopped()
+        self._conferences.close()
         for link in self._links.values():
             link.close()
         if self._listener is not None:
@@ -205,6 +223,13 @@ class XcpRouter:
         return link
 
     # Inside.
+
+    def _start_conferences(self, store: RoomStore) -> None:
+        domain = self._settings.conference_domain
+        settings = MucSettings(domain=domain)
+        self._conferences = MucService(settings, self._stanza_router.route, store, self._clock)
+        self._stanza_router.attach(domain, self._conferences.receive)
+        self._sessions.discovery.add_item(Jid.parse(domain), settings.name)
 
     def _is_home(self, user: Jid) -> bool:
         return self._directory.home_node(user.localpart) == self._settings.fqdn
