@@ -87,18 +87,19 @@ def make_certificates(folder: Path) -> None:
 
 
 @contextmanager
-def competitors(folder: Path, users: int, *, wanted: Sequence[str]) -> Iterator[list[Competitor]]:
+def competitors(
+    folder: Path, users: int, *, wanted: Sequence[str], archive: bool
+) -> Iterator[list[Competitor]]:
     """Start the servers that are wanted, and end them with the block."""
     with ExitStack() as stack:
         found = []
+        module = "bench.xmpp_servers"
         if "lab" in wanted:
-            module = "bench.xmpp_servers"
-            pids = {
-                node: stack.enter_context(
-                    running_ours("lab", folder, str(node), listens_on=(LAB[node], CLIENT_PORT), module=module)
-                )
-                for node in LAB
-            }
+            what = "archiving-lab" if archive else "lab"
+            pids = {}
+            for node, address in LAB.items():
+                ours = running_ours(what, folder, str(node), listens_on=(address, CLIENT_PORT), module=module)
+                pids[node] = stack.enter_context(ours)
             lab = tuple(Node(LAB[node], DOMAIN, pids[node], node, "SCRAM-SHA-1") for node in LAB)
             found.append(Competitor("lab", lab))
         if "Prosody" in wanted:
@@ -118,15 +119,8 @@ def competitors(folder: Path, users: int, *, wanted: Sequence[str]) -> Iterator[
             )
             found.append(Competitor("Prosody", nodes))
         if "pyjabber" in wanted:
-            pid = stack.enter_context(
-                running_ours(
-                    "pyjabber",
-                    folder,
-                    "1",
-                    listens_on=(PYJABBER, CLIENT_PORT),
-                    module="bench.xmpp_servers",
-                )
-            )
+            theirs = running_ours("pyjabber", folder, "1", listens_on=(PYJABBER, CLIENT_PORT), module=module)
+            pid = stack.enter_context(theirs)
             make_pyjabber_users(folder, users)
             pyjabber = Node(PYJABBER, PYJABBER, pid, 1, "PLAIN", settle=0.01, attempts=5)
             found.append(Competitor("pyjabber", (pyjabber,)))
@@ -299,6 +293,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = ("lab", "Prosody", "pyjabber")
     parser.add_argument("--server", action="append", choices=names, help="default: all")
+    parser.add_argument("--archive", action="store_true", help="the lab archives messages (XEP-0313)")
     parser.add_argument("--count", type=int, default=40_000, help="messages a measurement (default 40000)")
     parser.add_argument("--logins", type=int, default=400, help="logins a measurement (default 400)")
     parser.add_argument("--clients", type=int, default=IDLE_CLIENTS, help="idle clients (default 2000)")
@@ -308,7 +303,8 @@ def main() -> None:
         folder = Path(name)
         make_certificates(folder)
         users = max(options.logins, options.clients, 2 * PAIRS)
-        with competitors(folder, users, wanted=options.server or names) as found:
+        wanted = options.server or names
+        with competitors(folder, users, wanted=wanted, archive=options.archive) as found:
             uvloop.run(compare(found, options))
 
 

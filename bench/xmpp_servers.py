@@ -1,6 +1,7 @@
 """The XMPP servers that are compared: the lab's router and connection manager, Prosody, pyjabber.
 
-`python -m bench.xmpp_servers lab|pyjabber FOLDER NODE` runs one, NODE is 1 or 2. Prosody is configured here.
+`python -m bench.xmpp_servers lab|archiving-lab|pyjabber FOLDER NODE` runs one; NODE is 1 or 2.
+Prosody is configured here.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -67,7 +69,7 @@ class _Directory:
         return self._routers
 
 
-async def serve_lab(folder: Path, node: int) -> None:
+async def serve_lab(folder: Path, node: int, *, archive: bool = False) -> None:
     """Run a node's router and connection manager with both secure modes on, until killed."""
     attachment, directory, clock, observer = RouterAttachment(), _Directory(node), LoopClock(), NullObserver()
     fqdn = NODE_NAMES[node]
@@ -89,6 +91,7 @@ async def serve_lab(folder: Path, node: int) -> None:
             domains=frozenset({DOMAIN}),
             conference_domain=conference_domain,
             secure_mode=True,
+            message_archiver=archive,
             credential=credential,
         ),
         attachment=attachment,
@@ -252,5 +255,10 @@ def prosody_command(folder: Path, node: int, users: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    serve = {"lab": serve_lab, "pyjabber": serve_pyjabber}[sys.argv[1]]
+    servers = {
+        "lab": serve_lab,
+        "archiving-lab": partial(serve_lab, archive=True),
+        "pyjabber": serve_pyjabber,
+    }
+    serve = servers[sys.argv[1]]
     uvloop.run(serve(Path(sys.argv[2]), int(sys.argv[3])))

@@ -1,6 +1,6 @@
 """The tables of users' and rooms' data. Moments are microseconds since 1970, stanzas and lists are JSON."""
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from harness.database_models import Row
@@ -107,7 +107,6 @@ class ArchiveRow(Row):
     """A message in an archive (XEP-0313)."""
 
     __tablename__ = "im_archive"
-    __table_args__ = (Index("im_archive_peer", "owner", "peer", "id"),)
 
     owner: Mapped[str] = mapped_column(primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)

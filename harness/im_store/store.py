@@ -80,6 +80,11 @@ class DatabaseImStore(MemoryImStore):
         """Write what waits."""
         await self._writes.aclose()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits to be written that clients should be read more slowly."""
+        return self._writes.is_behind
+
     # ImStore: what is changed in memory is written behind.
 
     def set_roster_item(self, user: Jid, item: RosterItem) -> RosterItem:

@@ -25,10 +25,15 @@ LONGEST_DELAY: Final = 5.0
 MAXIMUM_WAITING: Final = 50_000
 "Archive entries that may wait for the database."
 
+BEHIND: Final = 4_000
+"Archive entries that wait before those who send are read more slowly."
+
 CHUNK: Final = 1000
 "Archive entries of one transaction; encoding more would hold up the loop."
 
 _log: Final = logging.getLogger(__name__)
+
+_INSERT: Final = insert(ArchiveRow.__table__)  # type: ignore[arg-type]
 
 Key = tuple[type[Row], tuple[Any, ...]]
 
@@ -51,6 +56,11 @@ class WriteBehind:
     def is_full(self) -> bool:
         """Whether the database is so far behind that no archive entry can be taken."""
         return len(self._archive) >= MAXIMUM_WAITING
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether those who send should be read more slowly."""
+        return len(self._archive) >= BEHIND
 
     def put(self, row: Row) -> None:
         """Have a row be in its table as it is here."""
@@ -116,7 +126,8 @@ class WriteBehind:
                     else:
                         await session.merge(row)
                 if entries:
-                    await session.execute(insert(ArchiveRow), list(map(_values, entries)))
+                    connection = await session.connection()  # no objects: there are many
+                    await connection.execute(_INSERT, _values(entries))
         except BaseException:
             self._rows = {**rows, **self._rows}
             self._archive = entries + self._archive
@@ -133,12 +144,20 @@ def _delete(table: type[Row], key: tuple[Any, ...]) -> Delete:
     return delete(table).where(*(column == part for column, part in zip(columns, key, strict=True)))
 
 
-def _values(entry: ArchiveEntry) -> dict[str, object]:
-    return {
-        "owner": str(entry.owner),
-        "id": entry.id,
-        "stamp": encode_moment(entry.stamp),
-        "peer": str(entry.peer.bare),
-        "peer_resource": entry.peer.resourcepart,
-        "message": entry.stanza.encode(ns.CLIENT),
-    }
+def _values(entries: list[ArchiveEntry]) -> list[dict[str, object]]:
+    values = []
+    stanza, wire = None, b""
+    for entry in entries:
+        if entry.stanza is not stanza:  # sender and receiver of one node archive the same message
+            stanza, wire = entry.stanza, entry.stanza.encode(ns.CLIENT)
+        values.append(
+            {
+                "owner": str(entry.owner),
+                "id": entry.id,
+                "stamp": encode_moment(entry.stamp),
+                "peer": str(entry.peer.bare),
+                "peer_resource": entry.peer.resourcepart,
+                "message": wire,
+            }
+        )
+    return values

@@ -35,6 +35,10 @@ class RouterPort(Protocol):
         """Have the federation connection manager take what is for other domains, or nobody."""
         ...
 
+    def pace(self) -> float:
+        """Return for how many seconds not to read a peer that has just been read."""
+        ...
+
     def stream_features(self) -> list[ET.Element]:
         """Return what instant messaging adds to a client's stream features."""
         ...

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, cast
 
 from certs.verdict import Verdict
-from proxies.clock import SchedulingClock
+from proxies.clock import SchedulingClock, TimerHandle
 from proxies.observer import ConnectionInfo, Direction, Observer
 from proxies.tls import TlsConnection, TlsUpgrade
 from proxies.xmpp.carrier import StreamCarrier, StreamOwner
 from proxies.xmpp.initiating_stream import InitiatingStream
+from proxies.xmpp.rate_limit import RateLimit
 from proxies.xmpp.receiving_stream import ReceivingStream
 
 MAXIMUM_UNSENT: Final = 8 * 1024 * 1024
@@ -17,6 +19,20 @@ MAXIMUM_UNSENT: Final = 8 * 1024 * 1024
 
 Describe = Callable[[tuple[str, int], tuple[str, int]], ConnectionInfo]
 "Names a connection from its local and peer addresses."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How fast a peer is read: it is made to wait, by TCP, rather than thrown out (RFC 6120 13.12)."""
+
+    bytes_per_second: float = 64 * 1024 * 1024
+    "The rate that lasts."
+
+    burst: float = 128 * 1024 * 1024
+    "Bytes that may come at once."
+
+    pace: Callable[[], float] = lambda: 0.0
+    "Asked after each read: for how many seconds not to read the peer."
 
 
 class XmppConnection(StreamCarrier, asyncio.Protocol):
@@ -28,6 +44,9 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
         "_describe",
         "_lost",
         "_make",
+        "_pause",
+        "_rate",
+        "_reading",
         "_secure",
         "_tls",
         "_transport",
@@ -44,6 +63,7 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
         tls: TlsUpgrade | None = None,
         channel_bindings: tuple[str, ...] = (),
         closed: "Callable[[XmppConnection], None]" = lambda connection: None,
+        reading: Reading | None = None,
     ) -> None:
         """Take what makes the stream and its owner once the connection is there.
 
@@ -55,6 +75,15 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
         self._tls = tls
         self._bindings = channel_bindings
         self._closed = closed
+        self._reading = reading
+        self._rate = (
+            None
+            if reading is None
+            else RateLimit(
+                bytes_per_second=reading.bytes_per_second, burst=reading.burst, now=clock.monotonic()
+            )
+        )
+        self._pause: TimerHandle | None = None
         self._transport: asyncio.Transport
         self._secure = False
         self._lost = False
@@ -82,6 +111,8 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
         self._observe(Direction.RECEIVED, data)
         self.stream.receive_data(data)
         self._pump()
+        if self._rate is not None:
+            self._slow_down(self._rate, len(data))
 
     def eof_received(self) -> bool:
         """The peer will send no more; both directions end together."""
@@ -100,6 +131,19 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
         self._transport.abort()
 
     # Inside.
+
+    def _slow_down(self, rate: RateLimit, size: int) -> None:
+        assert self._reading is not None
+        now = self.clock.monotonic()
+        wait = max(rate.take(size, now=now), self._reading.pace())
+        if wait > 0 and self._pause is None and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._pause = self.clock.call_at(now + wait, self._read_on)
+
+    def _read_on(self) -> None:
+        self._pause = None
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _write(self) -> None:
         data = self.stream.data_to_send()
@@ -121,6 +165,8 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
             return
         self._lost = self._closes = True
         self._stop_timer()
+        if self._pause is not None:
+            self._pause.cancel()
         self.owner.lost(why)
         self._closed(self)
 

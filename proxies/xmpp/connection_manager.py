@@ -17,7 +17,7 @@ from proxies.xmpp.attachment import RouterAttachment, RouterPort
 from proxies.xmpp.channel_binding import tls_server_end_point
 from proxies.xmpp.client_session import ClientAccess, ClientSession, DetachedSessions
 from proxies.xmpp.conditions import StreamErrorCondition
-from proxies.xmpp.connection import XmppConnection
+from proxies.xmpp.connection import Reading, XmppConnection
 from proxies.xmpp.directory import XmppDirectory
 from proxies.xmpp.listening import XmppListener
 from proxies.xmpp.reader_events import CLIENT_STANZAS, ReaderLimits
@@ -59,6 +59,12 @@ class ConnectionManagerSettings:
 
     limits: ReaderLimits = CLIENT_STANZAS
     "What a client may send."
+
+    bytes_per_second: float = 8 * 1024 * 1024
+    "How fast a client is read; who sends faster waits (RFC 6120 4.9.3.14, 13.12)."
+
+    burst: float = 16 * 1024 * 1024
+    "Bytes that a client may send at once."
 
     maximum_connections: int = 10_000
     "Clients at a time."
@@ -128,6 +134,9 @@ class ConnectionManager:
             tls=upgrade,
             channel_bindings=tuple(self._access.channel_bindings),
             maximum_connections=settings.maximum_connections,
+            reading=Reading(
+                bytes_per_second=settings.bytes_per_second, burst=settings.burst, pace=self._pace
+            ),
         )
         await listener.start(settings.address, settings.port)
         self._listener = listener
@@ -149,6 +158,10 @@ class ConnectionManager:
         self._resumable.close_all(text)
         if self._listener is not None:
             self._listener.fail_all(StreamErrorCondition.SYSTEM_SHUTDOWN, text)
+
+    def _pace(self) -> float:
+        router = self._attachment.router
+        return router.pace() if router is not None else 0.0
 
     def _make_session(self, connection: XmppConnection) -> ClientSession:
         session = ClientSession(

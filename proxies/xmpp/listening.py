@@ -11,7 +11,7 @@ from proxies.observer import Observer
 from proxies.tls import TlsUpgrade
 from proxies.xmpp.carrier import StreamOwner
 from proxies.xmpp.conditions import StreamErrorCondition
-from proxies.xmpp.connection import Describe, XmppConnection
+from proxies.xmpp.connection import Describe, Reading, XmppConnection
 
 BACKLOG: Final = 1024
 "Connections the kernel holds for us while the loop is busy."
@@ -33,6 +33,7 @@ class XmppListener:
         tls: TlsUpgrade | None,
         channel_bindings: tuple[str, ...] = (),
         maximum_connections: int = 10_000,
+        reading: Reading | None = None,
     ) -> None:
         """`make` sets a new connection's `stream` and returns its owner."""
         self._make = make
@@ -42,6 +43,7 @@ class XmppListener:
         self._tls = tls
         self._channel_bindings = channel_bindings
         self._maximum = maximum_connections
+        self._reading = reading
         self._server: asyncio.Server | None = None
         self._connections: dict[XmppConnection, None] = {}
         self._idle = asyncio.Event()
@@ -90,6 +92,7 @@ class XmppListener:
             tls=self._tls,
             channel_bindings=self._channel_bindings,
             closed=self._forget,
+            reading=self._reading,
         )
 
     def _made(self, connection: XmppConnection) -> StreamOwner:

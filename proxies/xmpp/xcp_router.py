@@ -15,7 +15,7 @@ from proxies.xmpp.accepted_link import AcceptedLink, ResumableLinks
 from proxies.xmpp.archive import ArchiveSettings, MessageArchive
 from proxies.xmpp.archive_values import ArchiveStore
 from proxies.xmpp.attachment import RouterAttachment
-from proxies.xmpp.connection import XmppConnection
+from proxies.xmpp.connection import Reading, XmppConnection
 from proxies.xmpp.directory import XmppDirectory
 from proxies.xmpp.im_interfaces import ImStore, Session
 from proxies.xmpp.im_settings import ImSettings
@@ -34,9 +34,17 @@ from proxies.xmpp.stream_settings import ReceivingSettings, StreamKind, TlsOffer
 LISTENER: Final = "XCP Router Listener"
 OUTGOING: Final = "outgoing"
 
+_PAUSE: Final = 0.02
+"Seconds that peers are not read while the store is behind."
+
 
 class OpenImStore(ImStore, ArchiveStore, RoomStore, Protocol):
     """A store that holds a database open."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits to be written that those who send should be read more slowly."""
+        ...
 
     async def aclose(self) -> None:
         """Write what waits and close."""
@@ -70,6 +78,9 @@ class XcpRouterSettings:
 
     credential: Credential = field(repr=False)
     "The `cup-xmpp` certificate, for both ends of links."
+
+    message_archiver: bool = True
+    "Whether users' messages are archived (XEP-0313)."
 
     limits: LinkLimits = field(default_factory=LinkLimits)
     "How long and how much links wait."
@@ -126,17 +137,23 @@ class XcpRouter:
             self._clock,
         )
         self._stanza_router.home = self._sessions.receive_routed
-        MessageArchive(
-            ArchiveSettings(),
-            self._store,
-            self._store,
-            self._clock,
-            self._sessions,
-            lambda query: self._tasks.start(query, name="look into an archive"),
-        )
+        if settings.message_archiver:
+            MessageArchive(
+                ArchiveSettings(),
+                self._store,
+                self._store,
+                self._clock,
+                self._sessions,
+                lambda query: self._tasks.start(query, name="look into an archive"),
+            )
         self._start_conferences(self._store)
         listener = XmppListener(
-            self._accept, describe=self._describe, clock=self._clock, observer=self._observer, tls=None
+            self._accept,
+            describe=self._describe,
+            clock=self._clock,
+            observer=self._observer,
+            tls=None,
+            reading=Reading(pace=self.pace),
         )
         try:
             await listener.start(settings.address, settings.port)
@@ -190,6 +207,10 @@ class XcpRouter:
     def attach_federation(self, deliver: Callable[[Stanza], None] | None) -> None:
         """Have the federation connection manager take what is for other domains, or nobody."""
         self._stanza_router.federation = deliver
+
+    def pace(self) -> float:
+        """Return for how many seconds not to read a peer that has just been read."""
+        return _PAUSE if self._store is not None and self._store.is_behind else 0.0
 
     def stream_features(self) -> list[ET.Element]:
         """Return what instant messaging adds to a client's stream features."""
