@@ -12,9 +12,9 @@ from certs.credential import Credential
 from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
 from proxies.clock import LoopClock
 from proxies.observer import ConnectionInfo, NullObserver
-from proxies.sip.flow import Destination, Transport
-from proxies.sip.sip_proxy import SipProxy
-from proxies.sip.sip_proxy_settings import RouteType, SipProxySettings, StaticRoute
+from proxies.sip.proxy.sip_proxy import SipProxy
+from proxies.sip.proxy.sip_proxy_settings import RouteType, SipProxySettings, StaticRoute
+from proxies.sip.transport.flow import Destination, Transport
 from proxies.tls import TlsServerSettings, TrustPolicy, listen_tls
 
 OURS, THEIRS, CALLER, CALLEE = "127.60.0.1", "127.60.0.2", "127.60.0.3", "127.60.0.4"

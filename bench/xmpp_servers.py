@@ -21,15 +21,15 @@ from dnslib.server import BaseResolver, DNSLogger, DNSServer
 
 from bench.peers import PATIENCE, require
 from bench.servers import load
-from harness.database import Database, sqlite_url
+from harness.configuration.database import Database, sqlite_url
 from harness.im_store.store import DatabaseImStore
 from proxies.clock import LoopClock
 from proxies.observer import NullObserver
-from proxies.xmpp.attachment import RouterAttachment
-from proxies.xmpp.connection_manager import ConnectionManager, ConnectionManagerSettings
-from proxies.xmpp.directory import RouterAddress
-from proxies.xmpp.scram_keys import UserCredentials, make_credentials
-from proxies.xmpp.xcp_router import OpenImStore, XcpRouter, XcpRouterSettings
+from proxies.xmpp.clients.connection_manager import ConnectionManager, ConnectionManagerSettings
+from proxies.xmpp.router.attachment import RouterAttachment
+from proxies.xmpp.router.directory import RouterAddress
+from proxies.xmpp.router.xcp_router import OpenImStore, XcpRouter, XcpRouterSettings
+from proxies.xmpp.sasl.scram_keys import UserCredentials, make_credentials
 
 DOMAIN = "bench.example"
 PASSWORD = "correct horse"

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from certs.errors import ScenarioFailed
 from certs.verdict import Reason, Verdict
-from harness.ledger import Entry, Judged, Ledger, MessageSeen
+from harness.evidence.ledger import Entry, Judged, Ledger, MessageSeen
 from proxies.clock import SchedulingClock, wait
-from proxies.sip.request_sender import RequestOutcome
+from proxies.sip.agent.request_sender import RequestOutcome
 
 
 def difference(expected: object, seen: object) -> str:

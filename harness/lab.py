@@ -13,16 +13,16 @@ from typing import Final
 from certs.authority import CertificateAuthority
 from certs.errors import ConfigError
 from certs.storage import make_directory
-from harness.addresses import LOOPBACK, reserve_range
-from harness.cluster_settings import User
-from harness.database import Database
-from harness.lab_file import CertificateSource, CucmClusterEntry, ImpClusterEntry, LabFile
-from harness.names import LabNames
+from harness.configuration.cluster_settings import User
+from harness.configuration.database import Database
+from harness.configuration.provisioning import database_url, provision_cluster
 from harness.near_matches import did_you_mean
-from harness.node import CucmNode, ImpNode, NodeSurroundings
-from harness.provisioning import database_url, provision_cluster
-from harness.service_state import ServiceFailed
-from harness.topology import ClusterPlan, CucmNodePlan, ImpNodePlan, LabPlan, plan_lab
+from harness.nodes.node import CucmNode, ImpNode, NodeSurroundings
+from harness.nodes.service_state import ServiceFailed
+from harness.plan.addresses import LOOPBACK, reserve_range
+from harness.plan.lab_file import CertificateSource, CucmClusterEntry, ImpClusterEntry, LabFile
+from harness.plan.names import LabNames
+from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan, LabPlan, plan_lab
 from proxies.clock import LoopClock
 from proxies.observer import NullObserver, Observer
 

@@ -11,9 +11,9 @@ from certs.credential import Credential
 from certs.errors import ConfigError
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.storage import make_directory, write_atomically
-from harness.actors import self_signed_client
+from harness.actors.sip import self_signed_client
 from harness.lab import Lab
-from harness.node import CucmNode, ImpNode
+from harness.nodes.node import CucmNode, ImpNode
 
 CLIENT: Final = "client.lab.example"
 "The subject CN of the client certificate that the lab lets in."

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.clauses import check_clauses
+from harness.evidence.ledger import Ledger
 from harness.expectations import ScenarioExpectations
-from harness.ledger import Ledger
-from harness.steps import Step, Steps
+from harness.running.steps import Step, Steps
 
 if TYPE_CHECKING:
     from harness.lab import Lab

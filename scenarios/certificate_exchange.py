@@ -4,7 +4,7 @@ from certs.purposes import CertificatePurpose, TrustStoreName
 from certs.verdict import Reason
 from harness.expectations import expect
 from harness.lab import Lab
-from harness.procedures import (
+from harness.procedures.sip import (
     TRUNK,
     call_manager,
     configure_trunk,
@@ -14,7 +14,7 @@ from harness.procedures import (
     upload_cup_to_cucm,
 )
 from harness.scenario import ScenarioRun, scenario
-from proxies.sip.trunk_status import ServiceState
+from proxies.sip.trunk.status import ServiceState
 
 NOBODY_LISTENS = 5999
 

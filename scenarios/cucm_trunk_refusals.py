@@ -2,11 +2,11 @@
 
 from certs.purposes import ServiceName
 from certs.verdict import Reason
-from harness.actors import user_agent
+from harness.actors.sip import user_agent
 from harness.expectations import expect, expect_outcome, expect_verdict
 from harness.lab import Lab
-from harness.node import CucmNode
-from harness.procedures import (
+from harness.nodes.node import CucmNode
+from harness.procedures.sip import (
     TRUNK,
     call_manager,
     import_cucm_certificate,
@@ -19,7 +19,7 @@ from harness.procedures import (
     upload_cup_to_cucm,
 )
 from harness.scenario import ScenarioRun, scenario
-from proxies.sip.trunk_status import ServiceState
+from proxies.sip.trunk.status import ServiceState
 
 OTHER = "other.lab.example"
 

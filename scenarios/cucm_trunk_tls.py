@@ -1,10 +1,10 @@
 """The secure SIP trunk between CUCM and imp1 carries everything, both ways (G02, G12 to G17)."""
 
 from certs.verdict import Reason
-from harness.actors import user_agent
+from harness.actors.sip import user_agent
 from harness.expectations import expect, expect_outcome
 from harness.lab import Lab
-from harness.procedures import (
+from harness.procedures.sip import (
     TRUNK,
     call_manager,
     configure_trunk,
@@ -15,10 +15,10 @@ from harness.procedures import (
     upload_cup_to_cucm,
 )
 from harness.scenario import ScenarioRun, scenario
-from proxies.sip.cucm_trunk import CallManager
-from proxies.sip.pidf import parse_pidf, simple_document
-from proxies.sip.trunk_status import ServiceState
-from proxies.sip.user_agent import UserAgent
+from proxies.sip.agent.user_agent import UserAgent
+from proxies.sip.messages.pidf import parse_pidf, simple_document
+from proxies.sip.trunk.cucm_trunk import CallManager
+from proxies.sip.trunk.status import ServiceState
 
 ALICE, LINE = "sip:alice@lab.example", "sip:1001@lab.example"
 PATIENCE = 3.0

@@ -2,12 +2,12 @@
 
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import PresentedCertificate, Reason
-from harness.actors import self_signed_client, trust_in, try_tls, user_agent
+from harness.actors.sip import self_signed_client, trust_in, try_tls, user_agent
 from harness.expectations import expect, expect_outcome, expect_verdict
 from harness.lab import Lab
-from harness.procedures import let_clients_in
+from harness.procedures.sip import let_clients_in
 from harness.scenario import ScenarioRun, scenario
-from proxies.sip.flow import Transport
+from proxies.sip.transport.flow import Transport
 from proxies.tls import TlsClientSettings
 
 CUP, TOMCAT = CertificatePurpose.CUP, CertificatePurpose.TOMCAT

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 from certs.purposes import ServiceName
-from harness.actors import user_agent
+from harness.actors.sip import user_agent
+from harness.evidence.ledger import MessageSeen
 from harness.expectations import expect, expect_outcome
 from harness.lab import Lab
-from harness.ledger import MessageSeen
-from harness.node import ImpNode
-from harness.procedures import import_cup_certificates, let_clients_in, restart_sip_proxies
+from harness.nodes.node import ImpNode
+from harness.procedures.sip import import_cup_certificates, let_clients_in, restart_sip_proxies
 from harness.scenario import ScenarioRun, scenario
 from proxies.observer import Direction
-from proxies.sip.flow import Transport
+from proxies.sip.transport.flow import Transport
 
 BOB = "sip:bob@lab.example"
 

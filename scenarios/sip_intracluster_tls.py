@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from certs.purposes import ServiceName, TrustStoreName
 from certs.verdict import Reason
-from harness.actors import self_signed_client, trust_in, try_tls, user_agent
+from harness.actors.sip import self_signed_client, trust_in, try_tls, user_agent
 from harness.expectations import expect, expect_outcome, expect_verdict
 from harness.lab import Lab
-from harness.procedures import import_cup_certificates, let_clients_in, restart_sip_proxies
+from harness.procedures.sip import import_cup_certificates, let_clients_in, restart_sip_proxies
 from harness.scenario import ScenarioRun, scenario
-from proxies.sip.calls import CallState
+from proxies.sip.agent.calls import CallState
 from proxies.tls import TlsClientSettings, TlsVersion
 
 NOT_SELECTED = "not-selected.lab.example"

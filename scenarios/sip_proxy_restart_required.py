@@ -2,11 +2,11 @@
 
 from certs.purposes import CertificatePurpose, ServiceName
 from certs.verdict import Reason
-from harness.actors import user_agent
+from harness.actors.sip import user_agent
 from harness.expectations import expect, expect_outcome
 from harness.lab import Lab
-from harness.node import ImpNode
-from harness.procedures import import_cup_certificates, let_clients_in, restart_sip_proxies
+from harness.nodes.node import ImpNode
+from harness.procedures.sip import import_cup_certificates, let_clients_in, restart_sip_proxies
 from harness.scenario import ScenarioRun, scenario
 
 BOB = "sip:bob@lab.example"

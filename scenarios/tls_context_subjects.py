@@ -3,7 +3,7 @@
 from certs.errors import ConfigError, ScenarioFailed
 from certs.purposes import ServiceName, TrustStoreName
 from certs.verdict import Reason
-from harness.actors import self_signed_client, trust_in, try_tls
+from harness.actors.sip import self_signed_client, trust_in, try_tls
 from harness.expectations import expect, expect_verdict
 from harness.lab import Lab
 from harness.scenario import ScenarioRun, scenario

@@ -8,7 +8,7 @@ from certs.credential import Credential
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason, Side, Verdict
 from certs.wrong import FAULTS, Role, WrongCertificate, WrongCertificates
-from harness.actors import TlsAttempt, client_address, trust_in, try_tls
+from harness.actors.sip import TlsAttempt, client_address, trust_in, try_tls
 from harness.expectations import expect, expect_verdict
 from harness.lab import Lab
 from harness.scenario import ScenarioRun, scenario

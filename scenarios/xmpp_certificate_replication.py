@@ -4,15 +4,15 @@ from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason
 from harness.expectations import expect, expect_soon
 from harness.lab import Lab
-from harness.node import ImpNode
-from harness.scenario import ScenarioRun, scenario
-from harness.xmpp_procedures import (
+from harness.nodes.node import ImpNode
+from harness.procedures.xmpp import (
     expect_link_over_tls,
     pass_messages,
     restart_router,
     restart_routers,
     set_router_secure_mode,
 )
+from harness.scenario import ScenarioRun, scenario
 
 XMPP, TRUST = CertificatePurpose.CUP_XMPP, TrustStoreName.CUP_XMPP_TRUST
 

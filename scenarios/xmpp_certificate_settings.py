@@ -1,12 +1,12 @@
 """XMPP certificate settings (G24): the domain name in the certificates, and what is seen when one forgets."""
 
 from certs.purposes import CertificatePurpose, ServiceName
-from harness.cluster_settings import XmppCertificateSettings
+from harness.actors.xmpp import CERTIFICATE_REFUSED, expect_login, expect_refused, trust_in_xmpp, xmpp_client
+from harness.configuration.cluster_settings import XmppCertificateSettings
 from harness.expectations import expect
 from harness.lab import Lab
-from harness.node import ImpNode
+from harness.nodes.node import ImpNode
 from harness.scenario import ScenarioRun, scenario
-from harness.xmpp_actors import CERTIFICATE_REFUSED, expect_login, expect_refused, trust_in_xmpp, xmpp_client
 
 XMPP, S2S = CertificatePurpose.CUP_XMPP, CertificatePurpose.CUP_XMPP_S2S
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from certs.purposes import CertificatePurpose, ServiceName
 from certs.verdict import Reason
+from harness.actors.xmpp import LoginOutcome, expect_login, expect_refused, try_plain_login, xmpp_client
 from harness.expectations import expect
 from harness.lab import Lab
-from harness.node import ImpNode
+from harness.nodes.node import ImpNode
 from harness.scenario import ScenarioRun, scenario
-from harness.xmpp_actors import LoginOutcome, expect_login, expect_refused, try_plain_login, xmpp_client
 
 CONNECTION_MANAGER = ServiceName.XCP_CONNECTION_MANAGER
 

@@ -4,12 +4,12 @@ import asyncio
 
 from certs.purposes import ServiceName
 from certs.verdict import Reason
+from harness.actors.xmpp import XmppClient, expect_login, xmpp_client
+from harness.evidence.ledger import Judged
 from harness.expectations import expect
 from harness.lab import Lab
-from harness.ledger import Judged
+from harness.procedures.xmpp import restart_routers, set_router_secure_mode, xcp_router
 from harness.scenario import ScenarioRun, scenario
-from harness.xmpp_actors import XmppClient, expect_login, xmpp_client
-from harness.xmpp_procedures import restart_routers, set_router_secure_mode, xcp_router
 
 LOSSES = 12
 BURST = 50

@@ -1,16 +1,16 @@
 """One router secure, the other not: what the guide's "available to establish a TLS connection" means on the wire."""
 
+from harness.actors.links import try_link
 from harness.expectations import expect
 from harness.lab import Lab
-from harness.link_actors import try_link
-from harness.scenario import ScenarioRun, scenario
-from harness.xmpp_procedures import (
+from harness.procedures.xmpp import (
     expect_link_in_the_clear,
     expect_link_over_tls,
     pass_messages,
     restart_router,
     set_router_secure_mode,
 )
+from harness.scenario import ScenarioRun, scenario
 
 
 @scenario(

@@ -1,17 +1,17 @@
 """XMPP router-to-router secure mode off, as on a fresh product: plain TCP, and only from the routers' addresses."""
 
 from certs.verdict import Reason
+from harness.actors.links import try_link
 from harness.expectations import expect
 from harness.lab import Lab
-from harness.link_actors import try_link
-from harness.scenario import ScenarioRun, scenario
-from harness.xmpp_procedures import (
+from harness.procedures.xmpp import (
     expect_link_in_the_clear,
     expect_link_over_tls,
     pass_messages,
     restart_routers,
     set_router_secure_mode,
 )
+from harness.scenario import ScenarioRun, scenario
 
 
 @scenario(

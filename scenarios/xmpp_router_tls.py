@@ -2,18 +2,18 @@
 
 from certs.purposes import CertificatePurpose
 from certs.verdict import Reason
-from harness.actors import self_signed_client
+from harness.actors.links import try_link
+from harness.actors.sip import self_signed_client
 from harness.expectations import expect
 from harness.lab import Lab
-from harness.link_actors import try_link
-from harness.scenario import ScenarioRun, scenario
-from harness.xmpp_procedures import (
+from harness.procedures.xmpp import (
     expect_link_in_the_clear,
     expect_link_over_tls,
     pass_messages,
     restart_routers,
     set_router_secure_mode,
 )
+from harness.scenario import ScenarioRun, scenario
 
 TLS_REFUSALS = {
     "without a certificate": Reason.NO_CERTIFICATE,

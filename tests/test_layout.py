@@ -18,11 +18,12 @@ HAVE_SOCKETS = {
     "proxies/clock.py", "proxies/tasks.py",
     "proxies/tls/connection.py", "proxies/tls/contexts.py", "proxies/tls/core.py",
     "proxies/tls/dialler.py", "proxies/tls/listener.py", "proxies/tls/upgrade.py",
-    "proxies/sip/dialling.py", "proxies/sip/endpoint.py", "proxies/sip/request_sender.py",
-    "proxies/sip/streams.py", "proxies/sip/subscriber.py", "proxies/sip/transport.py",
-    "proxies/sip/trunk_tls.py", "proxies/sip/udp.py", "proxies/sip/user_agent.py",
-    "proxies/xmpp/carrier.py", "proxies/xmpp/connection.py", "proxies/xmpp/dialling.py",
-    "proxies/xmpp/listening.py",
+    "proxies/sip/transport/dialling.py", "proxies/sip/transport/endpoint.py", "proxies/sip/agent/request_sender.py",
+    "proxies/sip/transport/streams.py", "proxies/sip/agent/subscriber.py", "proxies/sip/transport/transport.py",
+    "proxies/sip/trunk/tls.py", "proxies/sip/transport/udp.py", "proxies/sip/agent/user_agent.py",
+    "proxies/xmpp/connections/carrier.py", "proxies/xmpp/connections/connection.py",
+    "proxies/xmpp/connections/dialling.py",
+    "proxies/xmpp/connections/listening.py",
 }  # fmt: skip
 "The modules of the proxies that give the cores their sockets. A core does not belong here."
 

@@ -2,7 +2,7 @@
 
 from certs.purposes import ServiceName
 from certs.verdict import Reason
-from harness.actors import client_network, user_agent
+from harness.actors.sip import client_network, user_agent
 from harness.expectations import expect_outcome
 from harness.lab import Lab
 from harness.scenario import ScenarioRun, scenario

@@ -13,7 +13,7 @@ def coverage(
 ) -> None:
     """Print the guide's clauses, the scenarios that drive each, and their last results."""
     from harness.clauses import CLAUSES
-    from harness.discovery import discover
+    from harness.running.discovery import discover
 
     catalogue = discover()
     scenarios = [catalogue.load(name) for name in catalogue.names]

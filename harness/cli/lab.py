@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from harness.evidence.ledger import Ledger
     from harness.lab import Lab
-    from harness.lab_file import LabFile
-    from harness.ledger import Ledger
+    from harness.plan.lab_file import LabFile
     from harness.ready import ClientFiles
 
 
@@ -30,7 +30,7 @@ def up(
     ] = True,
 ) -> None:
     """Bring a lab up and keep it up until Ctrl-C; verdicts are shown as they are made."""
-    from harness.lab_file import load_lab_file, load_topology
+    from harness.plan.lab_file import load_lab_file, load_topology
 
     file = load_topology() if lab_file is None else load_lab_file(lab_file)
     folder = runs / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{file.name}"
@@ -46,8 +46,8 @@ def up(
 
 
 async def _run(file: "LabFile", folder: Path, *, exchanged: bool) -> None:
+    from harness.evidence.ledger import Ledger
     from harness.lab import Lab
-    from harness.ledger import Ledger
     from harness.ready import make_ready
     from proxies.clock import LoopClock
 
@@ -113,7 +113,7 @@ async def _follow(ledger: "Ledger", stopped: asyncio.Event) -> None:
     """Print verdicts as they are made, until the lab is to stop."""
     from rich.console import Console
 
-    from harness.terminal import print_judged
+    from harness.evidence.terminal import print_judged
 
     console = Console(highlight=False, soft_wrap=True)
     async with asyncio.TaskGroup() as group:

@@ -13,9 +13,9 @@ import typer
 from certs.errors import ConfigError
 
 if TYPE_CHECKING:
-    from harness.discovery import Catalogue
-    from harness.result import RunResult
-    from harness.runner import Reporter, RunOptions
+    from harness.evidence.result import RunResult
+    from harness.running.discovery import Catalogue
+    from harness.running.runner import Reporter, RunOptions
 
 app = typer.Typer(help="List and run scenarios.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def list_scenarios(
     path: Folder = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """List the scenarios with their titles and the clauses they drive."""
-    from harness.discovery import discover
+    from harness.running.discovery import discover
 
     catalogue = discover(path)
     scenarios = [catalogue.load(name) for name in catalogue.names]
@@ -52,7 +52,7 @@ def list_scenarios(
 
 
 def _complete(incomplete: str) -> Iterator[str]:
-    from harness.discovery import discover
+    from harness.running.discovery import discover
 
     return (name for name in discover().names if name.startswith(incomplete))
 
@@ -77,10 +77,10 @@ def run(
     runs: Annotated[Path, typer.Option(help="The folder of run folders.")] = Path("runs"),
 ) -> None:
     """Run scenarios. Exit status: 0 passed, 1 failed, 2 could not run; of several the worst counts."""
-    from harness.discovery import discover
-    from harness.result import EXIT_STATUS, worst
-    from harness.runner import RunOptions
-    from harness.terminal import SilentReporter, TerminalReporter
+    from harness.evidence.result import EXIT_STATUS, worst
+    from harness.evidence.terminal import SilentReporter, TerminalReporter
+    from harness.running.discovery import discover
+    from harness.running.runner import RunOptions
 
     catalogue = discover(path)
     chosen = _choose(catalogue, names or [], run_all=run_all)
@@ -130,8 +130,8 @@ def _run_each(
     workers: int,
     path: Path | None,
 ) -> "Iterator[RunResult]":
-    from harness.parallel import run_in_parallel
-    from harness.runner import run_scenario
+    from harness.running.parallel import run_in_parallel
+    from harness.running.runner import run_scenario
 
     if workers > 1:
         return run_in_parallel(names, options, reporter, workers=workers, path=path)
@@ -140,7 +140,7 @@ def _run_each(
 
 def _write_junit(path: Path, results: "list[RunResult]") -> None:
     from certs.storage import write_atomically
-    from harness.junit import encode_junit
+    from harness.evidence.junit import encode_junit
 
     write_atomically(path, encode_junit(results))
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from certs.errors import RemoteProtocolError
 from harness.im_store.codec import decode_moment, encode_moment
 from harness.im_store.models import ArchiveRow
-from proxies.xmpp.archive_values import ArchivedMessage, ArchivePage, ArchiveQuery
+from proxies.xmpp.im.archive_values import ArchivedMessage, ArchivePage, ArchiveQuery
 from proxies.xmpp.jid import Jid
 
 

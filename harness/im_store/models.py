@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from harness.database_models import Row
+from harness.configuration.database_models import Row
 
 
 class RosterItemRow(Row):

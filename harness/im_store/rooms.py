@@ -6,7 +6,7 @@ from dataclasses import asdict
 from harness.im_store.codec import decode_moment, encode_moment
 from harness.im_store.models import RoomRow
 from proxies.xmpp.jid import Jid
-from proxies.xmpp.muc_values import Affiliation, RoomConfiguration, RoomRecord, RoomSubject, Whois
+from proxies.xmpp.muc.values import Affiliation, RoomConfiguration, RoomRecord, RoomSubject, Whois
 
 
 def encode_room(record: RoomRecord) -> RoomRow:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certs.errors import ConfigError, RemoteProtocolError
-from harness.database import Database
+from harness.configuration.database import Database
 from harness.im_store.archive import find_page
 from harness.im_store.codec import decode_moment, decode_stanza, encode_moment, encode_stanza
 from harness.im_store.models import (
@@ -28,17 +28,17 @@ from harness.im_store.models import (
 from harness.im_store.rooms import decode_room, encode_room
 from harness.im_store.write_behind import WriteBehind
 from proxies.clock import SchedulingClock
-from proxies.xmpp.archive_values import (
+from proxies.xmpp.im.archive_values import (
     ArchiveDefault,
     ArchiveEntry,
     ArchivePage,
     ArchivePreferences,
     ArchiveQuery,
 )
-from proxies.xmpp.im_interfaces import LastActivity, OfflineMessage, RosterItem, RosterVersion, Subscription
+from proxies.xmpp.im.interfaces import LastActivity, OfflineMessage, RosterItem, RosterVersion, Subscription
+from proxies.xmpp.im.memory_store import MemoryImStore
 from proxies.xmpp.jid import Jid
-from proxies.xmpp.memory_im_store import MemoryImStore
-from proxies.xmpp.muc_values import RoomRecord
+from proxies.xmpp.muc.values import RoomRecord
 from proxies.xmpp.stanza import Stanza
 
 _USUAL = ArchivePreferences()

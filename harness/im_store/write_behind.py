@@ -7,14 +7,14 @@ from typing import Any, Final
 from sqlalchemy import Delete, delete, insert
 
 from certs.errors import ConfigError
-from harness.database import Database
-from harness.database_models import Row
+from harness.configuration.database import Database
+from harness.configuration.database_models import Row
 from harness.im_store.codec import encode_moment
 from harness.im_store.models import ArchiveRow
 from proxies.clock import SchedulingClock, TimerHandle
 from proxies.tasks import TaskKeeper
 from proxies.xmpp import namespaces as ns
-from proxies.xmpp.archive_values import ArchiveEntry
+from proxies.xmpp.im.archive_values import ArchiveEntry
 
 DELAY: Final = 0.03
 "Seconds that a write waits for others to go with it."

@@ -9,10 +9,10 @@ import trustme
 
 from certs.credential import Credential
 from proxies.clock import LoopClock
-from proxies.sip.call_manager_settings import CallManagerSettings
-from proxies.sip.cucm_trunk import CallManager
-from proxies.sip.flow import Transport
-from proxies.sip.sip_trunk_profile import (
+from proxies.sip.transport.flow import Transport
+from proxies.sip.trunk.call_manager_settings import CallManagerSettings
+from proxies.sip.trunk.cucm_trunk import CallManager
+from proxies.sip.trunk.sip_trunk_profile import (
     DeviceSecurityMode,
     IncomingTransportType,
     SipTrunk,

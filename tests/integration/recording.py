@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from certs.verdict import Verdict
 from proxies.observer import ConnectionInfo, Direction
-from proxies.sip.flow import Transport
+from proxies.sip.transport.flow import Transport
 
 PATIENCE = 5.0
 

@@ -9,11 +9,11 @@ import trustme
 
 from certs.credential import Credential
 from proxies.clock import LoopClock
-from proxies.sip.flow import Destination, Transport
-from proxies.sip.presence_engine import PresenceEngine, PresenceEngineSettings
-from proxies.sip.sip_proxy import SipProxy
-from proxies.sip.sip_proxy_settings import SipProxySettings
-from proxies.sip.user_agent import UserAgent, UserAgentSettings
+from proxies.sip.agent.user_agent import UserAgent, UserAgentSettings
+from proxies.sip.presence.presence_engine import PresenceEngine, PresenceEngineSettings
+from proxies.sip.proxy.sip_proxy import SipProxy
+from proxies.sip.proxy.sip_proxy_settings import SipProxySettings
+from proxies.sip.transport.flow import Destination, Transport
 from proxies.tls import TlsClientSettings, TrustPolicy
 from tests.integration.recording import LabNames, RecordingObserver
 from tests.integration.tls_peers import issue

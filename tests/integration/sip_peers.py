@@ -8,12 +8,12 @@ import trustme
 
 from certs.credential import Credential
 from proxies.clock import LoopClock
-from proxies.sip.endpoint import SipEndpoint
-from proxies.sip.flow import Destination, Flow, Transport
-from proxies.sip.message import Request, Response
-from proxies.sip.transaction_events import LayerEvent, RequestReceived, ResponseReceived, TransportFailed
-from proxies.sip.transaction_matching import respond
-from proxies.sip.transport_settings import SipListenerSettings, TransportLimits, TransportSettings
+from proxies.sip.messages.message import Request, Response
+from proxies.sip.transactions.events import LayerEvent, RequestReceived, ResponseReceived, TransportFailed
+from proxies.sip.transactions.matching import respond
+from proxies.sip.transport.endpoint import SipEndpoint
+from proxies.sip.transport.flow import Destination, Flow, Transport
+from proxies.sip.transport.settings import SipListenerSettings, TransportLimits, TransportSettings
 from proxies.tls import TlsClientSettings, TlsServerSettings, TrustPolicy
 from tests.integration.recording import LabNames, RecordingObserver, until
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from certs.errors import ConfigError
-from harness.addresses import LOOPBACK, reserve_range
+from harness.plan.addresses import LOOPBACK, reserve_range
 
 # Of this process's own, so that test runs beside each other do not meet.
 PREFERRED = IPv4Network(f"127.{128 + os.getpid() % 120}.250.0/24")
@@ -17,7 +17,7 @@ NEXT = IPv4Network(int(PREFERRED.network_address) + 256).supernet(new_prefix=24)
 HOLDER = """
 import sys
 from ipaddress import IPv4Network
-from harness.addresses import reserve_range
+from harness.plan.addresses import reserve_range
 reserved = reserve_range(IPv4Network(sys.argv[1]))
 print(reserved.network, flush=True)
 sys.stdin.read()

@@ -11,18 +11,18 @@ from certs.errors import CertificateError, ConfigError
 from certs.issuing import CertificateSpec
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason
-from harness.administration import CucmAdministration, ImpAdministration
 from harness.lab import Lab
-from harness.lab_file import load_topology
-from harness.service_runs import RestartNeeded
-from proxies.sip.flow import Transport
-from proxies.sip.sip_trunk_profile import (
+from harness.nodes.administration import CucmAdministration, ImpAdministration
+from harness.nodes.service_runs import RestartNeeded
+from harness.plan.lab_file import load_topology
+from proxies.sip.transport.flow import Transport
+from proxies.sip.trunk.sip_trunk_profile import (
     DeviceSecurityMode,
     IncomingTransportType,
     SipTrunk,
     SipTrunkSecurityProfile,
 )
-from proxies.sip.trunk_status import ServiceState
+from proxies.sip.trunk.status import ServiceState
 
 CUP_TRUST, CALLMANAGER_TRUST = TrustStoreName.CUP_TRUST, TrustStoreName.CALLMANAGER_TRUST
 PROXY, ENGINE, CALLMANAGER = ServiceName.SIP_PROXY, ServiceName.PRESENCE_ENGINE, ServiceName.CALLMANAGER

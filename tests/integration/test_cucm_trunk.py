@@ -6,13 +6,13 @@ import pytest
 import trustme
 
 from certs.verdict import Reason, Side
-from proxies.sip import cucm_trunk
-from proxies.sip.calls import CallState
-from proxies.sip.flow import Transport
-from proxies.sip.message import Request
-from proxies.sip.pidf import parse_pidf, simple_document
-from proxies.sip.sip_trunk_profile import DeviceSecurityMode, SipTrunkSecurityProfile
-from proxies.sip.trunk_status import ServiceState
+from proxies.sip.agent.calls import CallState
+from proxies.sip.messages.message import Request
+from proxies.sip.messages.pidf import parse_pidf, simple_document
+from proxies.sip.transport.flow import Transport
+from proxies.sip.trunk import cucm_trunk
+from proxies.sip.trunk.sip_trunk_profile import DeviceSecurityMode, SipTrunkSecurityProfile
+from proxies.sip.trunk.status import ServiceState
 from tests.integration.cucm_peers import ADDRESSES, ENCRYPTED, EVERYTHING, PLAIN, CucmLab, Node
 from tests.integration.recording import until
 

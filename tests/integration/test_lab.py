@@ -11,13 +11,13 @@ import pytest
 
 from certs.errors import ConfigError, ConnectionFailed
 from certs.purposes import CertificatePurpose, TrustStoreName
-from harness.database import Database, sqlite_url
+from harness.configuration.database import Database, sqlite_url
 from harness.lab import Lab
-from harness.lab_file import LabFile, load_topology, parse_lab_file
-from harness.node import CucmNode, ImpNode
-from harness.service_runs import ServiceRuns
-from harness.service_state import ServiceFailed
-from tests.harness.lab_texts import SMALL
+from harness.nodes.node import CucmNode, ImpNode
+from harness.nodes.service_runs import ServiceRuns
+from harness.nodes.service_state import ServiceFailed
+from harness.plan.lab_file import LabFile, load_topology, parse_lab_file
+from tests.harness.plan.lab_texts import SMALL
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ async def test_a_cancelled_lab_is_taken_down(lab_file: LabFile, tmp_path: Path) 
 LAB_IN_A_PROCESS = """
 import asyncio, pathlib, sys
 from harness.lab import Lab
-from harness.lab_file import load_topology
+from harness.plan.lab_file import load_topology
 
 async def run():
     async with Lab.start(load_topology(), work_directory=pathlib.Path(sys.argv[1])):

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from certs.issuing import KeyAlgorithm
 from certs.purposes import ServiceName, TrustStoreName
-from harness.addresses import reserve_range
-from harness.database import Database, sqlite_url
-from harness.lab_file import load_topology
-from harness.names import LabNames
-from harness.node import ImpNode, NodeSurroundings
-from harness.topology import plan_lab
+from harness.configuration.database import Database, sqlite_url
+from harness.nodes.node import ImpNode, NodeSurroundings
+from harness.plan.addresses import reserve_range
+from harness.plan.lab_file import load_topology
+from harness.plan.names import LabNames
+from harness.plan.topology import plan_lab
 from proxies.clock import LoopClock
 from proxies.observer import NullObserver
 

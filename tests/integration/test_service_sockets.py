@@ -9,9 +9,9 @@ import pytest
 
 from certs.purposes import CertificatePurpose, ServiceName
 from harness.lab import Lab
-from harness.lab_file import load_topology
-from harness.node import ImpNode
-from harness.service_state import ServiceFailed, ServiceState
+from harness.nodes.node import ImpNode
+from harness.nodes.service_state import ServiceFailed, ServiceState
+from harness.plan.lab_file import load_topology
 
 PROXY, ENGINE = ServiceName.SIP_PROXY, ServiceName.PRESENCE_ENGINE
 

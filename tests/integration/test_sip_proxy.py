@@ -15,15 +15,15 @@ from certs.errors import ConfigError
 from certs.purposes import TrustStoreName
 from certs.verdict import Reason
 from proxies.clock import LoopClock
-from proxies.sip.flow import Destination, Transport
-from proxies.sip.sip_proxy import SipProxy
-from proxies.sip.sip_proxy_settings import (
+from proxies.sip.proxy.sip_proxy import SipProxy
+from proxies.sip.proxy.sip_proxy_settings import (
     PEER_AUTH_LISTENER,
     ClusterNode,
     RouteType,
     SipProxySettings,
     StaticRoute,
 )
+from proxies.sip.transport.flow import Destination, Transport
 from proxies.tls import TrustPolicy
 from tests.integration.recording import LabNames, RecordingObserver, until
 from tests.integration.sip_clients import RawClient, SipText, connect

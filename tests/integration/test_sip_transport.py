@@ -8,8 +8,8 @@ import pytest
 
 from certs.verdict import Reason
 from proxies.observer import Direction
-from proxies.sip.flow import Destination, Transport
-from proxies.sip.transport_settings import TransportLimits
+from proxies.sip.transport.flow import Destination, Transport
+from proxies.sip.transport.settings import TransportLimits
 from tests.integration.recording import until
 from tests.integration.sip_peers import NAMES, AnsweringUser, Peer, SipLab
 

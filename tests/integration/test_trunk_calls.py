@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from proxies.clock import LoopClock
-from proxies.sip.cucm_trunk import CallManager, CallOutcome
-from proxies.sip.framing import StreamFramer
-from proxies.sip.message import Request, Response
-from proxies.sip.transaction_matching import respond, tag_of
+from proxies.sip.messages.framing import StreamFramer
+from proxies.sip.messages.message import Request, Response
+from proxies.sip.transactions.matching import respond, tag_of
+from proxies.sip.trunk.cucm_trunk import CallManager, CallOutcome
 from tests.integration.cucm_peers import ADDRESSES, PLAIN, CucmLab
 from tests.integration.recording import until
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxies.sip.calls import CallState
-from proxies.sip.flow import Transport
-from proxies.sip.pidf import parse_pidf, simple_document
+from proxies.sip.agent.calls import CallState
+from proxies.sip.messages.pidf import parse_pidf, simple_document
+from proxies.sip.transport.flow import Transport
 from tests.integration.sip_node import SipNode
 from tests.integration.tls_peers import issue
 

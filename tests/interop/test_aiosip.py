@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from certs.verdict import Reason
-from harness.actors import client_address, user_agent
+from harness.actors.sip import client_address, user_agent
+from harness.evidence.ledger import Ledger
 from harness.lab import Lab
-from harness.lab_file import load_topology
-from harness.ledger import Ledger
+from harness.plan.lab_file import load_topology
 from harness.ready import ClientFiles, make_ready
 from tests.interop.peers import require_module
 

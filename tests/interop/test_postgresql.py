@@ -12,12 +12,12 @@ import pytest
 
 from certs.errors import ConfigError
 from certs.purposes import ServiceName, TrustStoreName
-from harness.addresses import reserve_range
-from harness.database import Database
+from harness.configuration.database import Database
 from harness.lab import Lab
-from harness.lab_file import LabFile, parse_lab_file
-from proxies.sip.flow import Transport
-from tests.harness.lab_texts import SMALL
+from harness.plan.addresses import reserve_range
+from harness.plan.lab_file import LabFile, parse_lab_file
+from proxies.sip.transport.flow import Transport
+from tests.harness.plan.lab_texts import SMALL
 from tests.interop.peers import require_module, require_program
 
 pytestmark = pytest.mark.interop

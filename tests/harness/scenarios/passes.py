@@ -1,7 +1,7 @@
 """A scenario that passes."""
 
 from certs.verdict import Reason
-from harness.actors import trust_in, try_tls
+from harness.actors.sip import trust_in, try_tls
 from harness.expectations import expect_verdict
 from harness.lab import Lab
 from harness.scenario import ScenarioRun, scenario

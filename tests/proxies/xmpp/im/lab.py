@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 
 from certs.clock import ManualClock
 from proxies.xmpp.conditions import StreamErrorCondition
-from proxies.xmpp.im_settings import ImSettings
+from proxies.xmpp.im.memory_store import MemoryImStore
+from proxies.xmpp.im.session_manager import SessionManager
+from proxies.xmpp.im.settings import ImSettings
 from proxies.xmpp.jid import Jid
-from proxies.xmpp.memory_im_store import MemoryImStore
-from proxies.xmpp.session_manager import SessionManager
 from proxies.xmpp.stanza import Stanza, make_stanza, stanza_kind
 
 DOMAIN = "verona.example"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from certs.errors import ConfigError, RemoteProtocolError
-from proxies.xmpp.archive import ArchiveSettings, MessageArchive
-from proxies.xmpp.archive_values import (
+from proxies.xmpp.im.archive import ArchiveSettings, MessageArchive
+from proxies.xmpp.im.archive_values import (
     ArchivedMessage,
     ArchiveEntry,
     ArchivePage,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxies.xmpp.blocklist import is_blocked
+from proxies.xmpp.im.blocklist import is_blocked
 from proxies.xmpp.jid import Jid
 from tests.proxies.xmpp.im.lab import JULIET, ROMEO, Lab
 

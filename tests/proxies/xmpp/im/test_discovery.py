@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from proxies.xmpp.entity_capabilities import Identity, verification_string
-from proxies.xmpp.iq_table import IqScope
+from proxies.xmpp.im.entity_capabilities import Identity, verification_string
+from proxies.xmpp.im.iq_table import IqScope
 from proxies.xmpp.jid import Jid
 from tests.proxies.xmpp.im.lab import JULIET, ROMEO, Lab
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxies.xmpp.iq_table import IqRequest, IqScope
+from proxies.xmpp.im.iq_table import IqRequest, IqScope
 from proxies.xmpp.jid import Jid
 from proxies.xmpp.stanza import Stanza
 from tests.proxies.xmpp.im.lab import JULIET, ROMEO, Lab

@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxies.xmpp.iq_delivery import IQ_TYPES
-from proxies.xmpp.message_delivery import MESSAGE_TYPES
-from proxies.xmpp.subscription_states import SUBSCRIPTION_TYPES
+from proxies.xmpp.im.iq_delivery import IQ_TYPES
+from proxies.xmpp.im.message_delivery import MESSAGE_TYPES
+from proxies.xmpp.im.subscription_states import SUBSCRIPTION_TYPES
 from tests.proxies.xmpp.im.lab import JULIET, ROMEO, Lab, stanza
 
 USERS = [ROMEO, f"{ROMEO}/o", f"{ROMEO}/x", JULIET, f"{JULIET}/b"]

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxies.xmpp.im_interfaces import RosterItem
+from proxies.xmpp.im.interfaces import RosterItem
+from proxies.xmpp.im.subscription_states import INBOUND, OUTBOUND, SUBSCRIPTION_TYPES, SubscriptionState
 from proxies.xmpp.jid import Jid
 from proxies.xmpp.stanza import Stanza
-from proxies.xmpp.subscription_states import INBOUND, OUTBOUND, SUBSCRIPTION_TYPES, SubscriptionState
 from tests.proxies.xmpp.im.lab import JULIET, ROMEO, Lab
 
 FAR = "benvolio@mantua.example"

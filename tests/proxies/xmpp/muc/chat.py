@@ -7,8 +7,8 @@ from certs.clock import ManualClock
 from proxies.xmpp import namespaces as ns
 from proxies.xmpp.data_forms import FormField, form_element
 from proxies.xmpp.jid import Jid
-from proxies.xmpp.muc import MucService
-from proxies.xmpp.muc_values import MucSettings, RoomRecord
+from proxies.xmpp.muc.service import MucService
+from proxies.xmpp.muc.values import MucSettings, RoomRecord
 from proxies.xmpp.stanza import Stanza, StanzaKind, make_stanza, split_name
 
 DOMAIN = "conference.lab.example"

@@ -7,9 +7,9 @@ import pytest
 
 from certs.errors import LocalProtocolError, RemoteProtocolError
 from proxies.xmpp import namespaces as ns
-from proxies.xmpp.muc_privileges import check_affiliation_change, check_role_change
-from proxies.xmpp.muc_room import TRANSITIONS, RoomEvent, RoomState
-from proxies.xmpp.muc_values import Affiliation, Role
+from proxies.xmpp.muc.privileges import check_affiliation_change, check_role_change
+from proxies.xmpp.muc.room import TRANSITIONS, RoomEvent, RoomState
+from proxies.xmpp.muc.values import Affiliation, Role
 from tests.proxies.xmpp.muc.chat import (
     ALICE,
     BOB,

@@ -7,7 +7,7 @@ import pytest
 
 from proxies.xmpp import namespaces as ns
 from proxies.xmpp.conditions import StanzaErrorCondition
-from proxies.xmpp.muc_values import MucSettings
+from proxies.xmpp.muc.values import MucSettings
 from proxies.xmpp.stamps import format_stamp
 from proxies.xmpp.stanza import Stanza
 from tests.proxies.xmpp.muc.chat import (

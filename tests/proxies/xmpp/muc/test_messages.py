@@ -6,7 +6,7 @@ import pytest
 
 from proxies.xmpp import namespaces as ns
 from proxies.xmpp.jid import Jid
-from proxies.xmpp.muc_values import Affiliation
+from proxies.xmpp.muc.values import Affiliation
 from proxies.xmpp.stanza import make_stanza
 from tests.proxies.xmpp.muc.chat import ALICE, BOB, CAROL, DOMAIN, ROOM, Chat, body, condition, nickname
 

@@ -1,0 +1,38 @@
+"""The first installation of a cluster: its database, with the users and lines that the lab file names."""
+
+import secrets
+from pathlib import Path
+
+from harness.configuration.cluster_settings import User
+from harness.configuration.cucm_configuration import CucmConfiguration
+from harness.configuration.database import Database, sqlite_url
+from harness.configuration.imp_configuration import ImpConfiguration
+from harness.plan.lab_file import CucmClusterEntry, ImpClusterEntry, LabFile
+
+
+def database_url(entry: ImpClusterEntry | CucmClusterEntry, work_directory: Path) -> str:
+    """Return where a cluster's database is: the lab file's URL, or a file in the lab's folder."""
+    return entry.database or sqlite_url(work_directory / entry.name / "cluster.sqlite")
+
+
+async def provision_cluster(
+    entry: ImpClusterEntry | CucmClusterEntry, lab_file: LabFile, database: Database
+) -> None:
+    """Add the users and lines that the lab file names and the database has not; what is there stays."""
+    match entry:
+        case ImpClusterEntry():
+            nodes = {node.name for node in entry.nodes}
+            configuration = ImpConfiguration(database)
+            await configuration.add_missing_users(
+                User(
+                    user_id=user.user_id,
+                    home_node=user.home_node,
+                    digest_password=user.digest_password.get_secret_value()
+                    if user.digest_password
+                    else secrets.token_urlsafe(12),
+                )
+                for user in lab_file.users
+                if user.home_node in nodes
+            )
+        case CucmClusterEntry():
+            await CucmConfiguration(database).add_missing_lines(entry.lines)

@@ -1,0 +1,1 @@
+"""Nodes and their services: how each is built, Control Center, administration, certificate management."""

@@ -1,0 +1,255 @@
+"""The nodes of a lab: each has a folder, a key store, a connection to its cluster's database and services.
+
+Nodes share nothing but sockets and the cluster's database, also where they run in one event loop.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final, Generic
+
+from certs.authority import CertificateAuthority
+from certs.credential import Credential
+from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
+from certs.key_store import KeyStore
+from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
+from harness.configuration.cluster_settings import OWNERS, CucmSettings, ImpSettings
+from harness.configuration.cucm_configuration import CucmConfiguration
+from harness.configuration.database import Database
+from harness.configuration.imp_configuration import ImpConfiguration
+from harness.configuration.snapshots import PlanT, SettingsT, Snapshot, present_digests, take_snapshot
+from harness.nodes.administration import CucmAdministration, ImpAdministration
+from harness.nodes.certificate_management import CertificateManagement
+from harness.nodes.service_control import Service, ServiceControl, ServiceEnvironment
+from harness.nodes.service_runs import RestartNeeded, ServiceRuns, changed_since
+from harness.nodes.service_state import ServiceFailed
+from harness.nodes.services import CUCM_SERVICES, SIP_SERVICES
+from harness.nodes.xmpp_services import XmppServices
+from harness.plan.names import LabNames
+from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
+from harness.replication.replica import Replica
+from proxies.clock import SchedulingClock
+from proxies.observer import Observer
+from proxies.sip.trunk.cucm_trunk import CallManager
+
+_KEY_STORE_DIRECTORY: Final = "certificates"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSurroundings:
+    """What a node finds when it boots: what a real one gets from its installation and its network."""
+
+    directory: Path
+    "The folder of its own."
+
+    names: LabNames
+    "The names of the lab, as its own resolver knows them."
+
+    clock: SchedulingClock
+    "The time."
+
+    observer: Observer
+    "What takes down what happens on its sockets."
+
+    key_algorithm: KeyAlgorithm
+    "The keys it makes."
+
+    authority: CertificateAuthority | None
+    "The CA that signs its first certificates; None where it signs them itself."
+
+
+class Node(ABC, Generic[PlanT, SettingsT]):
+    """What the nodes of both kinds of clusters have."""
+
+    purposes: ClassVar[tuple[CertificatePurpose, ...]]
+    "The certificates of its own, made at first boot."
+
+    trust_stores: ClassVar[tuple[TrustStoreName, ...]]
+    "Its trust stores."
+
+    sip_certificates: ClassVar[tuple[CertificatePurpose, ...]]
+    "What its TLS listeners for SIP show: with peer authentication `cup`, without it `tomcat` (G02, G03)."
+
+    def __init__(
+        self,
+        plan: PlanT,
+        cluster: ClusterPlan,
+        surroundings: NodeSurroundings,
+        database: Database,
+        builders: Mapping[ServiceName, Callable[[Snapshot[PlanT, SettingsT], ServiceEnvironment], Service]],
+    ) -> None:
+        """Take the node's own connection to its cluster's database, which the node closes when it shuts down."""
+        self.plan = plan
+        "Its names, address and ports."
+        self.cluster = cluster
+        "Its cluster."
+        self.surroundings = surroundings
+        "Its folder, resolver, time and keys."
+        self.key_store = KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
+        "Its certificates and trust stores."
+        self._database = database
+        self._runs = ServiceRuns(database)
+        self.services: ServiceControl[Snapshot[PlanT, SettingsT]] = ServiceControl(
+            plan.name,
+            builders=builders,
+            take_snapshot=self.take_snapshot,
+            environment=ServiceEnvironment(
+                clock=surroundings.clock, observer=surroundings.observer, names=surroundings.names
+            ),
+            runs=self._runs,
+        )
+        "Control Center."
+        self._certificate_management = CertificateManagement(
+            plan,
+            self.key_store,
+            purposes=self.purposes,
+            trust_stores=self.trust_stores,
+            key_algorithm=surroundings.key_algorithm,
+            specify=self.specify,
+            restart_needed=self.restart_needed,
+        )
+
+    @abstractmethod
+    async def read_settings(self) -> SettingsT:
+        """Return the cluster's settings as they are now."""
+
+    async def prepare(self) -> None:
+        """Open the database and make what certificates are missing: all that comes before the services."""
+        await self._database.prepare()
+        await asyncio.to_thread(self._make_certificates)
+
+    async def boot(self) -> tuple[ServiceFailed, ...]:
+        """Start the services of a prepared node, and return what could not start."""
+        return await self.services.boot()
+
+    async def shut_down(self) -> tuple[ServiceFailed, ...]:
+        """Stop the services, close the database, and return what hung."""
+        try:
+            return await self.services.shut_down()
+        finally:
+            await self._database.aclose()
+
+    async def take_snapshot(self, service: ServiceName) -> Snapshot[PlanT, SettingsT]:
+        """Return what a service would start with now.
+
+        Raises CertificateError where one of its certificates is missing or damaged.
+        """
+        settings = await self.read_settings()
+        return take_snapshot(self.plan, self.cluster, service, settings, self.key_store)
+
+    async def restart_needed(self) -> tuple[RestartNeeded, ...]:
+        """Return which services run on what is no longer present.
+
+        The settings are the cluster's, so all nodes of the cluster are told of; certificates and trust stores
+        are this node's own.
+        """
+        here = present_digests(tuple(OWNERS), await self.read_settings(), self.key_store)
+        everywhere = {topic: digest for topic, digest in here.items() if topic not in _OF_ONE_NODE}
+        needed = []
+        for run in await self._runs.started():
+            topics = changed_since(run, here if run.node == self.plan.name else everywhere)
+            if topics:
+                needed.append(RestartNeeded(node=run.node, service=run.service, topics=topics))
+        return tuple(needed)
+
+    async def specify(self, purpose: CertificatePurpose) -> CertificateSpec:
+        """Return what a new certificate of the node is to say."""
+        return self._spec()
+
+    def _spec(self, domain: str = "") -> CertificateSpec:
+        now = self.surroundings.clock.now()
+        return CertificateSpec.for_node(self.plan.fqdn, self.plan.address, now=now, domain=domain)
+
+    def _make_certificates(self) -> None:
+        first_boot = not any(self.key_store.digest(purpose) for purpose in self.purposes)
+        self.key_store.ensure_own(self.purposes, lambda _: self._issue_first())
+        authority = self.surroundings.authority
+        # Later on the trust stores are the administrator's: what was deleted stays deleted.
+        if authority is not None and first_boot:
+            for store in self.trust_stores:
+                self.key_store.add_trust(store, authority.root_pem)
+
+    def _issue_first(self) -> Credential:
+        authority = self.surroundings.authority
+        if authority is None:
+            return issue_self_signed(self._spec(), make_key(self.surroundings.key_algorithm))
+        return authority.issue(self._spec(), self.surroundings.key_algorithm)
+
+
+_OF_ONE_NODE: Final = frozenset({*CertificatePurpose, *TrustStoreName})
+"Topics that each node of a cluster has for itself."
+
+
+class ImpNode(Node[ImpNodePlan, ImpSettings]):
+    """An IM and Presence node."""
+
+    purposes = (
+        CertificatePurpose.TOMCAT,
+        CertificatePurpose.CUP,
+        CertificatePurpose.CUP_XMPP,
+        CertificatePurpose.CUP_XMPP_S2S,
+    )
+    trust_stores = (TrustStoreName.CUP_TRUST, TrustStoreName.CUP_XMPP_TRUST, TrustStoreName.TOMCAT_TRUST)
+    sip_certificates = (CertificatePurpose.CUP, CertificatePurpose.TOMCAT)
+
+    def __init__(
+        self, plan: ImpNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database
+    ) -> None:
+        key_store = KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
+        self._replica = Replica(plan, cluster, database, key_store)
+        xmpp = XmppServices(self._replica, key_store, database)
+        super().__init__(plan, cluster, surroundings, database, {**xmpp.builders(), **SIP_SERVICES})
+        self.configuration = ImpConfiguration(database)
+        "The cluster's settings, as this node reads and writes them."
+        self.administration = ImpAdministration(self, self._certificate_management)
+        "The guide's procedures, by the names of the product's pages."
+
+    async def prepare(self) -> None:
+        """Prepare as every node does, and tell the cluster of this node's XMPP certificate (G22)."""
+        await super().prepare()
+        await self._replica.publish()
+
+    async def specify(self, purpose: CertificatePurpose) -> CertificateSpec:
+        """Return what a new certificate is to say: those for XMPP may carry the domain name (G24)."""
+        settings = (await self.read_settings()).xmpp_certificates
+        named = purpose is CertificatePurpose.CUP_XMPP_S2S or (
+            purpose is CertificatePurpose.CUP_XMPP and settings.use_domain_name
+        )
+        return self._spec(settings.domain_name if named else "")
+
+    async def read_settings(self) -> ImpSettings:
+        """Return the cluster's settings as they are now."""
+        return await self.configuration.settings()
+
+
+class CucmNode(Node[CucmNodePlan, CucmSettings]):
+    """A CUCM node."""
+
+    purposes = (CertificatePurpose.TOMCAT, CertificatePurpose.CALLMANAGER)
+    trust_stores = (TrustStoreName.CALLMANAGER_TRUST, TrustStoreName.TOMCAT_TRUST)
+    sip_certificates = (CertificatePurpose.CALLMANAGER,)
+
+    def __init__(
+        self, plan: CucmNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database
+    ) -> None:
+        super().__init__(plan, cluster, surroundings, database, CUCM_SERVICES)
+        self.configuration = CucmConfiguration(database)
+        "The cluster's settings, as this node reads and writes them."
+        self.administration = CucmAdministration(self, self._certificate_management)
+        "The guide's procedures, by the names of the product's pages."
+
+    async def read_settings(self) -> CucmSettings:
+        """Return the cluster's settings as they are now."""
+        return await self.configuration.settings()
+
+    @property
+    def call_manager(self) -> CallManager:
+        """Cisco CallManager as it runs, for its phones and for the status of its trunks.
+
+        Raises ServiceFailed where it does not run. A restart makes another one.
+        """
+        running = self.services.running(ServiceName.CALLMANAGER)
+        assert isinstance(running, CallManager)
+        return running

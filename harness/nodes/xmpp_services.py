@@ -1,0 +1,99 @@
+"""How the XMPP services of an IM and Presence node are built from a snapshot and from what is replicated."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from certs.key_store import KeyStore
+from certs.purposes import (
+    CLIENT_CERTIFICATES,
+    CertificatePurpose,
+    ClientApplication,
+    ServiceName,
+    TrustStoreName,
+)
+from harness.configuration.database import Database
+from harness.configuration.snapshots import ImpSnapshot
+from harness.im_store.store import DatabaseImStore
+from harness.nodes.service_control import Service, ServiceEnvironment
+from harness.replication.replica import Replica
+from harness.replication.sync_agent import InterclusterSyncAgent
+from proxies.clock import SchedulingClock
+from proxies.xmpp.clients.connection_manager import ConnectionManager, ConnectionManagerSettings
+from proxies.xmpp.router.attachment import RouterAttachment
+from proxies.xmpp.router.xcp_router import OpenImStore, XcpRouter, XcpRouterSettings
+
+
+class XmppServices:
+    """What the XMPP services of one node share: the router's place, the replica, the key store, the database."""
+
+    def __init__(self, replica: Replica, key_store: KeyStore, database: Database) -> None:
+        self._replica = replica
+        self._database = database
+        self._key_store = key_store
+        self._attachment = RouterAttachment()
+
+    def builders(self) -> Mapping[ServiceName, Callable[[ImpSnapshot, ServiceEnvironment], Service]]:
+        """Return how each service is built, in the order in which they start."""
+        return MappingProxyType(
+            {
+                ServiceName.INTERCLUSTER_SYNC_AGENT: self._build_sync_agent,
+                ServiceName.XCP_ROUTER: self._build_router,
+                ServiceName.XCP_CONNECTION_MANAGER: self._build_connection_manager,
+            }
+        )
+
+    def _build_sync_agent(
+        self, snapshot: ImpSnapshot, environment: ServiceEnvironment
+    ) -> InterclusterSyncAgent:
+        return InterclusterSyncAgent(self._replica, node=snapshot.node.name, clock=environment.clock)
+
+    def _build_router(self, snapshot: ImpSnapshot, environment: ServiceEnvironment) -> XcpRouter:
+        """Build the router: own `cup-xmpp`, `cup-xmpp-trust` as it is at each handshake (G22)."""
+        node = snapshot.node
+        return XcpRouter(
+            XcpRouterSettings(
+                node=node.name,
+                fqdn=node.fqdn,
+                address=node.address,
+                port=node.ports.xcp_router,
+                domains=frozenset({node.domain}),
+                conference_domain=self._replica.conference_domain,
+                secure_mode=snapshot.settings.secure_modes.router_to_router,
+                credential=snapshot.own[CertificatePurpose.CUP_XMPP],
+            ),
+            attachment=self._attachment,
+            directory=self._replica,
+            trusted=self._trusted,
+            open_store=lambda: self._open_store(node.name, environment.clock),
+            clock=environment.clock,
+            observer=environment.observer,
+        )
+
+    def _build_connection_manager(
+        self, snapshot: ImpSnapshot, environment: ServiceEnvironment
+    ) -> ConnectionManager:
+        """Build the connection manager: clients are served `cup-xmpp` (G02, G21)."""
+        node = snapshot.node
+        return ConnectionManager(
+            ConnectionManagerSettings(
+                node=node.name,
+                fqdn=node.fqdn,
+                address=node.address,
+                port=node.ports.xmpp_client,
+                domains=frozenset({node.domain}),
+                secure_mode=snapshot.settings.secure_modes.xmpp_client,
+                credential=snapshot.own[CLIENT_CERTIFICATES[ClientApplication.XMPP_CLIENT]],
+            ),
+            attachment=self._attachment,
+            directory=self._replica,
+            find_credentials=self._replica.find_credentials,
+            clock=environment.clock,
+            observer=environment.observer,
+        )
+
+    def _trusted(self) -> tuple[bytes, ...]:
+        return tuple(each.pem for each in self._key_store.trust(TrustStoreName.CUP_XMPP_TRUST))
+
+    async def _open_store(self, node: str, clock: SchedulingClock) -> OpenImStore:
+        domain = self._replica.conference_domain
+        return await DatabaseImStore.open(self._database, clock, node=node, conference_domain=domain)

@@ -1,0 +1,1 @@
+"""What a lab is to be: the lab file, addresses and names."""

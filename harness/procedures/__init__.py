@@ -1,0 +1,1 @@
+"""Procedures of the guide that several scenarios share, step by step."""

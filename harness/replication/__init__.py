@@ -1,0 +1,1 @@
+"""What nodes and clusters tell each other: users, nodes, XMPP certificates (G22)."""

@@ -1,0 +1,1 @@
+"""The user agent: requests with an outcome, calls, subscriptions."""

@@ -1,0 +1,1 @@
+"""Sockets for SIP: flows, framing on streams, UDP (RFC 3261 18)."""

@@ -1,0 +1,1 @@
+"""Cisco CallManager: SIP trunks, their security profiles and the lines behind them."""

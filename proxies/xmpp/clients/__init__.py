@@ -1,0 +1,1 @@
+"""Cisco XCP Connection Manager: XMPP clients over TCP (G21)."""

@@ -1,0 +1,1 @@
+"""Sockets for XMPP: what carries a stream."""

@@ -1,0 +1,1 @@
+"""Federation with other domains: dialback, security modes (G11)."""

@@ -1,0 +1,1 @@
+"""Cisco XCP Router: where stanzas go, links to other routers (G22)."""

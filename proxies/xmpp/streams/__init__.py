@@ -1,0 +1,1 @@
+"""XML streams, both ends (RFC 6120 4; XEP-0198)."""
