@@ -3,6 +3,7 @@
 Where the guide is silent the clause is the section of the RFC. `{…}` in a remedy is filled by `explain`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -232,6 +233,11 @@ CATALOGUE: Final[Mapping[Reason, Explanation]] = MappingProxyType(
 )
 "One entry a reason."
 
+_ABOUT_TRUST: Final = frozenset({Reason.ACCEPTED, Reason.NO_CERTIFICATE, Reason.UNTRUSTED_ISSUER})
+"The reasons whose clause depends on which service trusts whom."
+
+_RESTART: Final = re.compile(r"[,;] \{restart\}")
+
 
 def explain(
     reason: Reason,
@@ -241,15 +247,23 @@ def explain(
     services: Sequence[ServiceName] = (),
     node: str = "",
     subject: str = "",
+    trust_clause: str = "",
+    trust_is_live: bool = False,
 ) -> Explanation:
-    """Return the rule, clause and remedy of a reason, in the words of the place where it happened."""
+    """Return the rule, clause and remedy of a reason, in the words of the place where it happened.
+
+    `trust_clause` is the clause that asks for the trust there, where it is not the TLS context's (G13, G19);
+    trust that is live takes effect without a restart.
+    """
     entry = CATALOGUE[reason]
+    clause = trust_clause if trust_clause and reason in _ABOUT_TRUST else entry.clause
     restart = f"restart {' and '.join(services)}" if services else "restart the service"
-    remedy = entry.remedy.format(
+    remedy = _RESTART.sub("", entry.remedy) if trust_is_live else entry.remedy
+    remedy = remedy.format(
         trust_store=trust_store or "the trust store",
         tls_context=tls_context or "the TLS context",
         restart=f"{restart} on {node}" if node else restart,
         on_node=f" on {node}" if node else "",
         subject=subject or "the peer",
     )
-    return Explanation(entry.rule, entry.clause, remedy)
+    return Explanation(entry.rule, clause, remedy)

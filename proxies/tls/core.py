@@ -217,6 +217,8 @@ class TlsCore:
             services=trust.services,
             node=trust.node,
             subject=chain[0].common_name if chain else "",
+            trust_clause=trust.clause,
+            trust_is_live=trust.is_live,
         )
         cipher = self._ssl.cipher()
         return Verdict(

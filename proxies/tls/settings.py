@@ -38,6 +38,12 @@ class TrustPolicy:
     node: str = ""
     "The node's name, for remedies."
 
+    clause: str = ""
+    "The guide clause that asks for this trust; empty means the TLS context's (G13, G19)."
+
+    is_live: bool = False
+    "Whether a change of the store takes effect at the next handshake, without a restart."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsServerSettings:

@@ -39,3 +39,15 @@ def test_a_remedy_names_the_subject_and_the_tls_context() -> None:
     )
     assert "Add cucm1.example in System > Security > TLS Peer Subjects" in explanation.remedy
     assert "Default_Context" in explanation.remedy
+
+
+def test_trust_that_is_live_asks_for_no_restart_and_names_its_own_clause() -> None:
+    store = TrustStoreName.CUP_XMPP_TRUST
+    staged = explain(Reason.NO_CERTIFICATE, trust_store=store, node="imp1")
+    live = explain(
+        Reason.NO_CERTIFICATE, trust_store=store, node="imp1", trust_clause="G22", trust_is_live=True
+    )
+    assert (staged.clause, live.clause) == ("G19", "G22")
+    assert staged.remedy.endswith("into cup-xmpp-trust on imp1, restart the service on imp1.")
+    assert live.remedy.endswith("import it into cup-xmpp-trust on imp1.")
+    assert explain(Reason.EXPIRED, trust_clause="G22").clause == explain(Reason.EXPIRED).clause

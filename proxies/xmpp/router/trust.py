@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from certs.credential import Credential
-from certs.purposes import RESTARTS, CertificatePurpose, TrustStoreName
+from certs.purposes import TrustStoreName
 from proxies.clock import SchedulingClock
 from proxies.observer import Observer
 from proxies.tls import TlsClientSettings, TlsServerSettings, TlsUpgrade, TrustPolicy
@@ -48,8 +48,9 @@ class RouterTrust:
         trust = TrustPolicy(
             certificates=certificates,
             trust_store=store,
-            services=RESTARTS[CertificatePurpose.CUP_XMPP],
             node=self._node,
+            clause="G22",
+            is_live=True,
         )
         settings = (
             TlsClientSettings(
