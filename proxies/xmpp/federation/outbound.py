@@ -50,6 +50,25 @@ class OutboundStream(PeerStream):
         self._features = StreamFeatures()
         self._dialback: OutboundDialback | None = None
 
+    def close(self) -> None:
+        """Close the stream; nothing more is heard of it."""
+        self._judge_silence()
+        super().close()
+
+    def lost(self, why: str) -> None:
+        """Say that the stream is over."""
+        self._judge_silence()
+        super().lost(why)
+
+    def _judge_silence(self) -> None:
+        """Say so where the other server never answered our key."""
+        for unanswered in self._dialback.close() if self._dialback is not None else ():
+            text = f"{self.pair.sender_domain} to {self.pair.target_domain}: {unanswered.detail}"
+            self._dialling.verdicts.refuse(
+                self._carrier().connection, Side.CLIENT, Reason.DIALBACK_FAILED, text
+            )
+            self._remember(f"{Reason.DIALBACK_FAILED}: {unanswered.detail}", passing=True)
+
     @property
     def is_ready(self) -> bool:
         """Whether a stanza can be sent now."""

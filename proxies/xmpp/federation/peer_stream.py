@@ -115,6 +115,11 @@ class PeerStream(ABC):
         if self._connection is not None and hasattr(self._connection, "stream"):
             self._connection.close()
 
+    @property
+    def why(self) -> str:
+        """Why no stanza can be sent, as far as it is known."""
+        return self._why.text
+
     @abstractmethod
     def _authenticate(self, features: StreamFeatures) -> None:
         """Go on: TLS has been settled."""

@@ -106,9 +106,10 @@ class FederatedPair:
     def _patience_is_up(self) -> None:
         self._timer = None
         stream, self._stream = self._stream, None
+        text = f"no stream to {self.pair.target_domain} in {self._limits.patience:g} s"
         if stream is not None:
             stream.close()
-        text = f"no stream to {self.pair.target_domain} in {self._limits.patience:g} s"
+            text += f": {stream.why}"
         self._give_back(StanzaErrorCondition.REMOTE_SERVER_TIMEOUT, text)
         self._gone(self)
 
