@@ -134,27 +134,31 @@ async def test_by_certificates_messages_and_presence_go_both_ways(tmp_path: Path
 
 
 async def test_a_prosody_that_the_lab_does_not_trust_is_refused_both_ways(tmp_path: Path) -> None:
-    async with federated(tmp_path, replace(BY_CERTIFICATE, lab_trusts_prosody=False)) as both:
-        async with both.clients() as (alice, romeo):
-            assert "untrusted issuer" in await expect_bounce(alice, ROMEO, "remote-server-timeout")
-            refused = await expect_federation(
-                both.seen, "Prosody", both.imp1, reason=Reason.UNTRUSTED_ISSUER, outgoing=True
-            )
-            assert refused.presented_chain[0].sha256 == both.prosody_sha256
-            assert refused.alert_sent == "unknown_ca"
-            await expect_bounce(romeo, ALICE, "remote-server-timeout")
-            came_in = await expect_federation(
-                both.seen, "Prosody", both.imp1, reason=Reason.UNTRUSTED_ISSUER, outgoing=False
-            )
-            assert came_in.alert_sent == "unknown_ca"
-            assert "cup-xmpp-trust" in came_in.remedy
+    async with (
+        federated(tmp_path, replace(BY_CERTIFICATE, lab_trusts_prosody=False)) as both,
+        both.clients() as (alice, romeo),
+    ):
+        assert "untrusted issuer" in await expect_bounce(alice, ROMEO, "remote-server-timeout")
+        refused = await expect_federation(
+            both.seen, "Prosody", both.imp1, reason=Reason.UNTRUSTED_ISSUER, outgoing=True
+        )
+        assert refused.presented_chain[0].sha256 == both.prosody_sha256
+        assert refused.alert_sent == "unknown_ca"
+        await expect_bounce(romeo, ALICE, "remote-server-timeout")
+        came_in = await expect_federation(
+            both.seen, "Prosody", both.imp1, reason=Reason.UNTRUSTED_ISSUER, outgoing=False
+        )
+        assert came_in.alert_sent == "unknown_ca"
+        assert "cup-xmpp-trust" in came_in.remedy
 
 
 async def test_a_prosody_that_does_not_trust_the_lab_refuses_it(tmp_path: Path) -> None:
-    async with federated(tmp_path, replace(BY_CERTIFICATE, prosody_trusts_lab=False)) as both:
-        async with both.clients() as (alice, _):
-            text = await expect_bounce(alice, ROMEO, "remote-server-timeout")
-            assert "not-authorized" in text or "policy-violation" in text
+    async with (
+        federated(tmp_path, replace(BY_CERTIFICATE, prosody_trusts_lab=False)) as both,
+        both.clients() as (alice, _),
+    ):
+        text = await expect_bounce(alice, ROMEO, "remote-server-timeout")
+        assert "not-authorized" in text or "policy-violation" in text
 
 
 async def test_by_dialback_over_tls_messages_and_presence_go_both_ways(tmp_path: Path) -> None:
@@ -177,37 +181,41 @@ async def test_by_dialback_in_the_clear_messages_go_both_ways(tmp_path: Path) ->
 
 
 async def test_no_tls_here_and_encryption_required_there_do_not_go_together(tmp_path: Path) -> None:
-    async with federated(tmp_path, replace(BY_DIALBACK, policy=IN_THE_CLEAR)) as both:
-        async with both.clients() as (alice, _):
-            assert "requires TLS" in await expect_bounce(alice, ROMEO, "remote-server-timeout")
-            await expect_federation(
-                both.seen, "Prosody", both.imp1, reason=Reason.SECURITY_MODES_DIFFER, outgoing=True
-            )
+    async with (
+        federated(tmp_path, replace(BY_DIALBACK, policy=IN_THE_CLEAR)) as both,
+        both.clients() as (alice, _),
+    ):
+        assert "requires TLS" in await expect_bounce(alice, ROMEO, "remote-server-timeout")
+        await expect_federation(
+            both.seen, "Prosody", both.imp1, reason=Reason.SECURITY_MODES_DIFFER, outgoing=True
+        )
 
 
 async def test_a_prosody_that_cannot_call_back_does_not_let_the_lab_in(tmp_path: Path) -> None:
-    async with federated(tmp_path, replace(BY_DIALBACK, prosody_finds_lab=False)) as both:
-        async with both.clients() as (alice, _):
-            alice.chat(ROMEO, "is anybody there?")
-            await both.seen.expect_message("our key", lambda seen: b"<db:result" in seen.wire, within=10.0)
-            # Prosody 0.12 answers nothing then.
-            both.lab.clock.advance(FederationLimits().patience)
-            bounced = await alice.next_message()
-            assert bounced["error"]["condition"] == "remote-server-timeout"
-            assert "dialback failed" in bounced["error"]["text"]
-            await expect_federation(
-                both.seen, "Prosody", both.imp1, reason=Reason.DIALBACK_FAILED, outgoing=True
-            )
+    async with (
+        federated(tmp_path, replace(BY_DIALBACK, prosody_finds_lab=False)) as both,
+        both.clients() as (alice, _),
+    ):
+        alice.chat(ROMEO, "is anybody there?")
+        await both.seen.expect_message("our key", lambda seen: b"<db:result" in seen.wire, within=10.0)
+        # Prosody 0.12 answers nothing then.
+        both.lab.clock.advance(FederationLimits().patience)
+        bounced = await alice.next_message()
+        assert bounced["error"]["condition"] == "remote-server-timeout"
+        assert "dialback failed" in bounced["error"]["text"]
+        await expect_federation(both.seen, "Prosody", both.imp1, reason=Reason.DIALBACK_FAILED, outgoing=True)
 
 
 async def test_a_lab_that_cannot_call_back_does_not_let_prosody_in(tmp_path: Path) -> None:
-    async with federated(tmp_path, replace(BY_DIALBACK, lab_finds_prosody=False)) as both:
-        async with both.clients() as (_, romeo):
-            await expect_bounce(romeo, ALICE, "remote-server-timeout")
-            refused = await expect_federation(
-                both.seen, "Prosody", both.imp1, reason=Reason.DIALBACK_FAILED, outgoing=False
-            )
-            assert "Connection refused" in refused.detail
+    async with (
+        federated(tmp_path, replace(BY_DIALBACK, lab_finds_prosody=False)) as both,
+        both.clients() as (_, romeo),
+    ):
+        await expect_bounce(romeo, ALICE, "remote-server-timeout")
+        refused = await expect_federation(
+            both.seen, "Prosody", both.imp1, reason=Reason.DIALBACK_FAILED, outgoing=False
+        )
+        assert "Connection refused" in refused.detail
 
 
 async def test_openssl_s_client_is_shown_cup_xmpp_s2s(tmp_path: Path) -> None:

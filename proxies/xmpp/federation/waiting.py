@@ -39,6 +39,7 @@ class FederatedPair:
         self._retry = self._limits.first_retry
         self._patient_until = 0.0
         self._last_used = 0.0
+        self._seen = ""  # why the last attempt failed
         self._timer: TimerHandle | None = None
 
     def send(self, stanza: Stanza) -> None:
@@ -80,7 +81,7 @@ class FederatedPair:
 
     def _stream_came_up(self) -> None:
         assert self._stream is not None
-        self._is_up = True
+        self._is_up, self._seen = True, ""
         self._retry = self._limits.first_retry
         while self._waiting:
             self._stream.send(self._waiting.popleft())
@@ -89,6 +90,7 @@ class FederatedPair:
 
     def _stream_failed(self, failure: Failure) -> None:
         stream, self._stream = self._stream, None
+        self._seen = failure.text
         was_up, self._is_up = self._is_up, False
         self._cancel_timer()
         if was_up and stream is not None:
@@ -109,7 +111,7 @@ class FederatedPair:
         text = f"no stream to {self.pair.target_domain} in {self._limits.patience:g} s"
         if stream is not None:
             stream.close()
-            text += f": {stream.why}"
+            text += f": {self._seen or stream.why}"
         self._give_back(StanzaErrorCondition.REMOTE_SERVER_TIMEOUT, text)
         self._gone(self)
 
