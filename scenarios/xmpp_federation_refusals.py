@@ -32,7 +32,7 @@ MUTUAL = FederationPolicy(
 )
 REQUIRED = replace(MUTUAL, require_client_side_certificates=False)
 NO_TLS = FederationPolicy(security_mode=FederationSecurityMode.NO_TLS)
-SECRET = "the partner's dialback secret"
+PARTNERS_KEY = "what the nodes of partner.example share"
 
 CERTIFICATES = {
     WrongCertificate.UNKNOWN_ISSUER: (Reason.UNTRUSTED_ISSUER, "unknown_ca"),
@@ -191,7 +191,7 @@ async def _dialback_keys(domains: Domains) -> None:
     lab, run, imp1, partner1 = domains.lab, domains.run, domains.imp1, domains.partner1
     async with run.step("TLS Required, no certificates required; partner.example has a dialback secret"):
         await federate((imp1,), REQUIRED)
-        await federate((partner1,), replace(REQUIRED, dialback_secret=SECRET))
+        await federate((partner1,), replace(REQUIRED, dialback_secret=PARTNERS_KEY))
     async with run.step(f"A stranger that does not know it asks to send for {PARTNER}: the key is invalid"):
         since = run.ledger.position
         async with visiting_server(lab, imp1, sender=PARTNER) as visitor:
@@ -209,7 +209,7 @@ async def _dialback_keys(domains: Domains) -> None:
         since = run.ledger.position
         async with visiting_server(lab, imp1, sender=PARTNER) as visitor:
             await visitor.offer()
-            expect("the answer", DialbackOutcome.VALID, await visitor.ask_by_dialback(SECRET))
+            expect("the answer", DialbackOutcome.VALID, await visitor.ask_by_dialback(PARTNERS_KEY))
         await expect_federation(
             run, "the key", imp1, detail="by dialback over TLS", outgoing=False, since=since
         )
@@ -217,7 +217,7 @@ async def _dialback_keys(domains: Domains) -> None:
         since = run.ledger.position
         async with visiting_server(lab, imp1, sender=PARTNER, takes_tls=False) as visitor:
             await visitor.offer()
-            expect("the answer", None, await visitor.ask_by_dialback(SECRET))
+            expect("the answer", None, await visitor.ask_by_dialback(PARTNERS_KEY))
             expect("the stream error", StreamErrorCondition.NOT_AUTHORIZED, await visitor.end())
         domains.say(
             await expect_federation(
