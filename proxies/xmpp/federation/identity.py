@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from certs.catalogue import explain
-from certs.purposes import ServiceName, TrustStoreName
+from certs.purposes import SERVICE_CERTIFICATES, ServiceFunction, ServiceName, TrustStoreName
 from certs.verdict import PresentedCertificate, Reason, Side, Verdict
 from proxies.observer import ConnectionInfo, Observer
 from proxies.xmpp.streams.certificate_identity import DomainMatched, DomainRefused, match_domain
@@ -74,6 +74,7 @@ class FederationVerdicts:
             services=(ServiceName.XCP_XMPP_FEDERATION,),
             node=self._node,
             subject=chain[0].common_name if chain else "",
+            trust_clause=SERVICE_CERTIFICATES[ServiceFunction.XMPP_FEDERATION].clause,
         )
         verdict = Verdict(
             accepted=False,

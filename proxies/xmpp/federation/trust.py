@@ -1,16 +1,19 @@
 """TLS of federation: shows `cup-xmpp-s2s`, trusts `cup-xmpp-trust` as it was when the service started (G11)."""
 
 from functools import lru_cache
+from typing import Final
 
 import idna
 
-from certs.purposes import RESTARTS, CertificatePurpose, TrustStoreName
+from certs.purposes import SERVICE_CERTIFICATES, ServiceFunction, ServiceName
 from proxies.clock import SchedulingClock
 from proxies.observer import Observer
 from proxies.tls import TlsClientSettings, TlsServerSettings, TlsUpgrade, TrustPolicy
 from proxies.xmpp.federation.settings import FederationSettings
 
-_KEPT: int = 64
+_USE: Final = SERVICE_CERTIFICATES[ServiceFunction.XMPP_FEDERATION]
+
+_KEPT: Final = 64
 "Domains whose TLS settings are kept made."
 
 
@@ -26,9 +29,10 @@ class FederationTls:
         self._strict = settings.policy.require_client_side_certificates
         self._trust = TrustPolicy(
             certificates=settings.trusted,
-            trust_store=TrustStoreName.CUP_XMPP_TRUST,
-            services=RESTARTS[CertificatePurpose.CUP_XMPP_S2S],
+            trust_store=_USE.trust,
+            services=(ServiceName.XCP_XMPP_FEDERATION,),
             node=settings.node,
+            clause=_USE.clause,
         )
         self._clock = clock
         self._observer = observer
