@@ -4,6 +4,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, Literal, cast
 
 from certs.catalogue import explain
@@ -25,6 +26,9 @@ from proxies.tls.judging import Handshake, describe, reason_of, why_disbelieved
 
 _READ_SIZE: Final = 256 * 1024
 _FIRST_BYTES: Final = 16
+_NO_PROOF: Final = (
+    "A peer whose certificate is not trusted is let in here, and has to prove otherwise who it is."
+)
 _UNEXPECTED_MESSAGE: Final = bytes((21, 3, 3, 0, 2, 2, 10))
 
 
@@ -227,10 +231,6 @@ class TlsCore:
     def _verdict(self, reason: Reason) -> Verdict:
         trust = self._context.trust
         chain = self._chain
-        detail = describe(self._handshake, reason, chain, self._context.server_name or "")
-        if self._disbelieved is not None and reason is Reason.ACCEPTED:
-            why = describe(self._handshake, self._disbelieved, chain, "")
-            detail = f"the certificate proves nothing here ({self._disbelieved}): {why}"
         explanation = explain(
             reason,
             trust_store=trust.trust_store,
@@ -241,6 +241,11 @@ class TlsCore:
             trust_clause=trust.clause,
             trust_is_live=trust.is_live,
         )
+        detail = describe(self._handshake, reason, chain, self._context.server_name or "")
+        if self._disbelieved is not None and reason is Reason.ACCEPTED:
+            why = describe(self._handshake, self._disbelieved, chain, "")
+            detail = f"the certificate proves nothing here ({self._disbelieved}): {why}"
+            explanation = replace(explanation, rule=_NO_PROOF)
         cipher = self._ssl.cipher()
         return Verdict(
             accepted=reason is Reason.ACCEPTED,

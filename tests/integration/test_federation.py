@@ -1,12 +1,14 @@
 """The federation connection manager on sockets: waiting, retrying, bouncing, and peers that do as they please."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import trustme
 
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason
@@ -329,6 +331,37 @@ async def test_a_server_from_before_there_were_features_is_asked_by_dialback(tmp
     async with alice_and_a_foreign_server(tmp_path, old) as (_, alice):
         alice.chat("romeo@verona.example", "are you there?")
         await asyncio.wait_for(got.wait(), 5)
+
+
+async def test_where_our_certificate_is_refused_dialback_follows_on_the_same_stream(tmp_path: Path) -> None:
+    got = asyncio.Event()
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("verona.example").configure_cert(context)
+    starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+    offer = (
+        "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>"
+        "<dialback xmlns='urn:xmpp:features:dialback'/>"
+    )
+
+    async def refuse_external(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(header(rest=f"<stream:features>{starttls}</stream:features>"))
+        await reader.readuntil(b"<starttls")
+        await reader.readuntil(b"/>")
+        writer.write(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        await writer.start_tls(context)
+        writer.write(header(id_="s2", rest=f"<stream:features>{offer}</stream:features>"))
+        assert b"bGFiLmV4YW1wbGU=" in await reader.readuntil(b"</auth>"), "lab.example"
+        writer.write(b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>")
+        await reader.readuntil(b"</db:result>")
+        writer.write(b"<db:result from='verona.example' to='lab.example' type='valid'/>")
+        await reader.readuntil(b"</message>")
+        got.set()
+
+    async with alice_and_a_foreign_server(tmp_path, refuse_external) as (one, alice):
+        alice.chat("romeo@verona.example", "are you there?")
+        await asyncio.wait_for(got.wait(), 5)
+        await expect_federation(one.seen, "verona", one.imp1, detail="by dialback over TLS", outgoing=True)
 
 
 async def test_a_queue_has_an_end(two: Running) -> None:

@@ -53,6 +53,7 @@ async def test_a_certificate_that_nobody_trusts_proves_nothing_and_the_connectio
     assert seen.subject == "stranger.example"
     assert seen.tls_version == version
     assert "proves nothing here (untrusted issuer)" in seen.detail
+    assert "has to prove otherwise" in seen.rule
 
 
 @both_versions
