@@ -305,7 +305,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=IDLE_CLIENTS, help="idle clients (default 2000)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default 3)")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with us, also when we are killed
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # the servers end with us, also when we are killed
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_certificates(folder)

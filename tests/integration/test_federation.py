@@ -14,7 +14,7 @@ from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason
 from harness.actors.federation import visiting_server
 from harness.actors.xmpp import XmppClient, expect_login, xmpp_client
-from harness.evidence.ledger import Closed, Ledger
+from harness.evidence.ledger import Closed, Ledger, MessageSeen
 from harness.expectations import ScenarioExpectations
 from harness.lab import Lab
 from harness.nodes.node import ImpNode
@@ -28,6 +28,7 @@ from harness.procedures.federation import (
     name_domain,
     trust_each_other,
 )
+from proxies.observer import Direction
 from proxies.xmpp.conditions import StreamErrorCondition
 from proxies.xmpp.federation.dialback import DialbackOutcome
 from proxies.xmpp.federation.settings import FederationLimits, FederationPolicy, FederationSecurityMode
@@ -104,6 +105,22 @@ async def test_its_twin_that_stays_away_makes_it_bounce(two: Running) -> None:
         bounced = await alice.next_message()
         assert bounced["error"]["condition"] == "remote-server-timeout"
         assert "Connection refused" in bounced["error"]["text"]
+
+
+async def test_another_server_is_tried_where_the_first_one_is_of_no_use(two: Running) -> None:
+    imp1, imp2, partner1 = two.lab.imp
+    await imp1.services.stop(ServiceName.XCP_ROUTER)
+    async with xmpp_client(two.lab, "bob", imp2) as bob, xmpp_client(two.lab, "carol", partner1) as carol:
+        for client in (bob, carol):
+            expect_login("the login", await client.outcome)
+        carol.chat("bob@lab.example", "by the other door")
+
+        def turned_away(seen: MessageSeen) -> bool:
+            return b"<remote-connection-failed" in seen.wire and seen.direction is Direction.RECEIVED
+
+        await two.seen.expect_message("imp1's answer", turned_away)
+        two.lab.clock.advance(LIMITS.first_retry)
+        assert (await bob.next_message())["body"] == "by the other door"
 
 
 async def test_a_domain_that_nobody_knows_is_not_found_at_once(two: Running) -> None:

@@ -44,8 +44,9 @@ class OutboundStream(PeerStream):
         *,
         failed: Callable[[Failure], None],
         came_up: Callable[[], None],
+        attempt: int = 0,
     ) -> None:
-        super().__init__(pair, dialling, failed)
+        super().__init__(pair, dialling, failed, attempt=attempt)
         self._came_up = came_up
         self._features = StreamFeatures()
         self._dialback: OutboundDialback | None = None

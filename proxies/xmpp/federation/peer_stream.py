@@ -92,12 +92,18 @@ class Dialling:
 class PeerStream(ABC):
     """Owns one such stream: from `sender_domain`, which is ours, to `target_domain`. Used once."""
 
-    def __init__(self, pair: DomainPair, dialling: Dialling, failed: Callable[[Failure], None]) -> None:
-        """`failed` is called once, when the stream cannot be used or is used no longer, unless we closed it."""
+    def __init__(
+        self, pair: DomainPair, dialling: Dialling, failed: Callable[[Failure], None], *, attempt: int = 0
+    ) -> None:
+        """`failed` is called once, when the stream cannot be used or is used no longer, unless we closed it.
+
+        A further `attempt` begins with another of the domain's servers: the first may answer and be of no use.
+        """
         self.pair = pair
         "Who asks, and whom."
         self._dialling = dialling
         self._failed = failed
+        self._attempt = attempt
         self._connection: XmppConnection | None = None
         self._certificate = PeerCertificate()
         self._over = False
@@ -228,8 +234,9 @@ class PeerStream(ABC):
             self._judge_unreachable(text)
             self._fail(text, passing=False, condition=StanzaErrorCondition.REMOTE_SERVER_NOT_FOUND)
             return
+        first = self._attempt % len(servers)
         seen: list[str] = []
-        for address, port in servers:
+        for address, port in (*servers[first:], *servers[:first]):
             if self._over:
                 return
             dialling = self._dialling

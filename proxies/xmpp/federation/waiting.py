@@ -37,6 +37,7 @@ class FederatedPair:
         self._stream: OutboundStream | None = None
         self._is_up = False
         self._retry = self._limits.first_retry
+        self._attempt = 0
         self._patient_until = 0.0
         self._last_used = 0.0
         self._seen = ""  # why the last attempt failed
@@ -73,7 +74,11 @@ class FederatedPair:
     def _open(self) -> None:
         self._timer = None
         self._stream = OutboundStream(
-            self.pair, self._dialling, failed=self._stream_failed, came_up=self._stream_came_up
+            self.pair,
+            self._dialling,
+            failed=self._stream_failed,
+            came_up=self._stream_came_up,
+            attempt=self._attempt,
         )
         self._stream.open()
         # The stream bounds its own negotiation, but not how many servers are tried: patience does.
@@ -99,6 +104,7 @@ class FederatedPair:
                 self._bounce(stanza, StanzaErrorCondition.REMOTE_SERVER_TIMEOUT, text)
         now = self._clock.monotonic()
         if self._waiting and failure.passing and now + self._retry < self._patient_until:
+            self._attempt += 1
             self._timer = self._clock.call_at(now + self._retry, self._open)
             self._retry = min(self._retry * 2, self._limits.last_retry)
             return
