@@ -60,7 +60,7 @@ lab: $(STAMPS)/run ## bring a lab up until Ctrl-C, for clients of your own
 test: $(STAMPS)/tests ## run the tests
 	@$(BIN)/python -m pytest -q -n 2 -m "not interop" $(ARGS)
 
-interop: $(STAMPS)/interop ## run the tests against Kamailio, SIPp, openssl, aiosip, PostgreSQL
+interop: $(STAMPS)/interop ## run the tests against Kamailio, SIPp, openssl, Prosody, aiosip, PostgreSQL
 	@$(BIN)/python -m pytest -q -m interop $(ARGS)
 
 check: $(STAMPS)/check ## format, lint and type-check

@@ -64,6 +64,14 @@ class _Directory:
         """Return nothing: there are no components."""
         return None
 
+    def component_domains(self) -> frozenset[str]:
+        """Return nothing: there are no components."""
+        return frozenset()
+
+    def federation_node(self) -> str | None:
+        """Return nothing: the two nodes are of one domain."""
+        return None
+
     def routers(self) -> Mapping[str, RouterAddress]:
         """Return the other node's router."""
         return self._routers

@@ -229,6 +229,22 @@ CATALOGUE: Final[Mapping[Reason, Explanation]] = MappingProxyType(
             "Give all nodes of the peer's domain the same dialback secret, and check that DNS leads from "
             "the domain to them.",
         ),
+        Reason.DOMAIN_NOT_ALLOWED: Explanation(
+            "With the policy Deny only the domains that are named may federate.",
+            "G11",
+            "Add the domain in Presence > Inter-Domain Federation > XMPP Federation > Policy, {restart}.",
+        ),
+        Reason.SECURITY_MODES_DIFFER: Explanation(
+            "Where one server's security mode is TLS Required, the other's must not be No TLS.",
+            "G11",
+            "Choose TLS Optional or TLS Required for both in Presence > Inter-Domain Federation > XMPP Federation "
+            "> Settings, {restart}.",
+        ),
+        Reason.FORGED_SENDER: Explanation(
+            "A server sends for the domains that it has proven to be, and to the domains that are here.",
+            "RFC 6120 4.9.3.9",
+            "Look at the other server's log: what it sent is not from the domain that it opened the stream for.",
+        ),
     }
 )
 "One entry a reason."

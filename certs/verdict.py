@@ -61,6 +61,9 @@ class Reason(StrEnum):
     NOT_HOME_NODE = "not the user's home node"
     XMPP_DOMAIN_MISMATCH = "XMPP domain not in the certificate"
     DIALBACK_FAILED = "dialback failed"
+    DOMAIN_NOT_ALLOWED = "domain not allowed by the federation policy"
+    SECURITY_MODES_DIFFER = "security modes do not agree"
+    FORGED_SENDER = "sender not of the proven domain"
 
 
 class Side(StrEnum):
@@ -150,6 +153,9 @@ class Verdict:
 
     cipher: str = ""
     "The cipher suite, once negotiated."
+
+    disbelieved: Reason | None = None
+    "Why the presented chain proves nothing, where such peers are let in all the same; None where it does."
 
     @property
     def subject(self) -> str:

@@ -201,6 +201,11 @@ def _hold(work_directory: Path) -> Iterator[None]:
 
 
 def _warn_of_addresses(plan: LabPlan) -> None:
+    for foreign in plan.foreign_domains:
+        if IPv4Address(foreign.address) not in LOOPBACK:
+            _log.warning(
+                "%s is at %s: the lab may connect to another machine", foreign.domain, foreign.address
+            )
     for node in plan.nodes:
         if IPv4Address(node.address) not in LOOPBACK:
             _log.warning("%s listens on %s: other machines may reach it", node.name, node.address)

@@ -113,6 +113,22 @@ class XmppClient(slixmpp.ClientXMPP):
         except TimeoutError:
             raise ScenarioFailed(f"no presence of {sender} reached {self.boundjid}") from None
 
+    async def next_available(self, sender: str, *, within: float = PATIENCE, show: str = "") -> Presence:
+        """Return the next presence of a contact that is available, `show` saying how.
+
+        Raises ScenarioFailed when the seconds are up.
+        """
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    presence = await self.next_presence(sender, within=within)
+                    if presence["type"] == (
+                        show or "available"
+                    ):  # slixmpp's type is the show, where there is one
+                        return presence
+        except TimeoutError:
+            raise ScenarioFailed(f"no such presence of {sender} reached {self.boundjid}") from None
+
     def chat(self, to: str, text: str) -> None:
         """Send a chat message to an address."""
         self.send_message(mto=slixmpp.JID(to), mbody=text, mtype="chat")

@@ -72,7 +72,7 @@ async def _show_lab(lab: "Lab", files: "ClientFiles | None") -> None:
     from rich.table import Table
 
     # Off a terminal rich assumes 80 columns, and the table has a few more.
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
     console.print(f"lab {lab.plan.name}: {len(lab.plan.nodes)} nodes up in {lab.boot_seconds * 1000:.0f} ms")
     table = Table("node", "service", "address", "port", "expects", box=None, pad_edge=False)
     for imp in lab.imp:
@@ -89,6 +89,8 @@ async def _show_lab(lab: "Lab", files: "ClientFiles | None") -> None:
             "", "Cisco XCP Connection Manager", where, str(ports.xmpp_client), "XMPP clients, STARTTLS"
         )
         table.add_row("", "Cisco XCP Router", where, str(ports.xcp_router), "XCP routers of other nodes")
+        service = "Cisco XCP XMPP Federation Connection Manager"
+        table.add_row("", service, where, str(ports.xmpp_federation), "servers of other domains, STARTTLS")
     for cucm in lab.cucm:
         name, where, trunk_ports = cucm.plan.fqdn, cucm.plan.address, cucm.plan.ports
         table.add_row(name, "Cisco CallManager", where, str(trunk_ports.sip), "SIP trunks: UDP, TCP")
@@ -96,7 +98,8 @@ async def _show_lab(lab: "Lab", files: "ClientFiles | None") -> None:
     console.print(table)
     for user_id in lab.user_ids:
         user = await lab.user(user_id)
-        console.print(f"user {user.user_id}@{lab.imp[0].plan.domain}, home node {user.home_node}")
+        domain = lab.node(user.home_node).plan.domain
+        console.print(f"user {user.user_id}@{domain}, home node {user.home_node}")
     if files is not None:
         console.print(f"what the nodes show:    {files.trust}")
         console.print(f"client to be let in:    {files.good}")

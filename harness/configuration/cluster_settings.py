@@ -190,6 +190,9 @@ class ImpSettings:
     federation: FederationPolicy = field(default_factory=FederationPolicy)
     "The XMPP federation policy."
 
+    drawn_dialback_secret: str = field(default="", repr=False)
+    "What the cluster drew when it was installed: used where the policy names no dialback secret."
+
     def topics(self) -> Mapping[SettingTopic, object]:
         """Return the settings by what takes effect as one."""
         return {

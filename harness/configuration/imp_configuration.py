@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import secrets
 import ssl
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
@@ -39,6 +40,7 @@ _PROXY_TO_PROXY: Final = "sip_intracluster_proxy_to_proxy_transport"
 _SECURE_MODES: Final = "xmpp_secure_modes"
 _XMPP_CERTIFICATES: Final = "xmpp_certificate_settings"
 _FEDERATION: Final = "xmpp_federation"
+_DRAWN_FOR_DIALBACK: Final = "xmpp_drawn_dialback_secret"
 
 ValueT = TypeVar("ValueT", SecureModes, XmppCertificateSettings)
 
@@ -95,6 +97,7 @@ class ImpConfiguration:
                 secure_modes=await _read_json(session, _SECURE_MODES, SecureModes),
                 xmpp_certificates=await _read_json(session, _XMPP_CERTIFICATES, XmppCertificateSettings),
                 federation=await _read_federation(session),
+                drawn_dialback_secret=await _read_text(session, _DRAWN_FOR_DIALBACK),
             )
 
     # System > Security > TLS Peer Subjects (G18).
@@ -203,6 +206,12 @@ class ImpConfiguration:
         async with self._database.write() as session:
             await _write_json(session, _FEDERATION, value)
 
+    async def draw_dialback_secret(self) -> None:
+        """Draw the cluster's dialback secret where it has none yet: all nodes answer for the same keys."""
+        async with self._database.write() as session:
+            if await session.get(SettingRow, _DRAWN_FOR_DIALBACK) is None:
+                session.add(SettingRow(key=_DRAWN_FOR_DIALBACK, value=secrets.token_hex(32)))
+
     # Presence > Routing > Static Routes.
 
     async def save_static_route(self, route: StaticRoute) -> None:
@@ -244,6 +253,11 @@ class ImpConfiguration:
             known = set(await session.scalars(select(UserRow.user_id)))
             session.add_all(_user_row(user) for user in users if user.user_id not in known)
             await touch(session)
+
+
+async def _read_text(session: AsyncSession, key: str) -> str:
+    row = await session.get(SettingRow, key)
+    return row.value if row else ""
 
 
 async def _read_json(session: AsyncSession, key: str, made: type[ValueT]) -> ValueT:

@@ -23,6 +23,7 @@ async def provision_cluster(
         case ImpClusterEntry():
             nodes = {node.name for node in entry.nodes}
             configuration = ImpConfiguration(database)
+            await configuration.draw_dialback_secret()
             await configuration.add_missing_users(
                 User(
                     user_id=user.user_id,

@@ -247,6 +247,7 @@ def encode_verdict(verdict: Verdict) -> dict[str, Any]:
         "verify_code": verdict.verify_code,
         "tls_version": verdict.tls_version,
         "cipher": verdict.cipher,
+        "disbelieved": verdict.disbelieved or "",
         "presented_chain": [_encode_certificate(certificate) for certificate in verdict.presented_chain],
     }
     return {key: value for key, value in values.items() if value not in ("", 0, []) or key == "accepted"}

@@ -6,7 +6,7 @@ Nodes share nothing but sockets and the cluster's database, also where they run 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Final, Generic
 
@@ -217,7 +217,11 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
         named = purpose is CertificatePurpose.CUP_XMPP_S2S or (
             purpose is CertificatePurpose.CUP_XMPP and settings.use_domain_name
         )
-        return self._spec(settings.domain_name if named else "")
+        spec = self._spec(settings.domain_name if named else "")
+        if purpose is CertificatePurpose.CUP_XMPP_S2S and settings.domain_name:
+            # Text conferences are federated too, and other servers ask for their domains by name.
+            spec = replace(spec, names=(*spec.names, *self.cluster.conference_domains))
+        return spec
 
     async def read_settings(self) -> ImpSettings:
         """Return the cluster's settings as they are now."""

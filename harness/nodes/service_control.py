@@ -14,6 +14,7 @@ from harness.nodes.service_state import TRANSITIONS, ServiceEvent, ServiceFailed
 from proxies.clock import SchedulingClock
 from proxies.observer import Observer
 from proxies.sip.transport.locating import Resolver
+from proxies.xmpp.federation.locating import ServerNames
 
 _log: Final = logging.getLogger(__name__)
 
@@ -30,6 +31,10 @@ class Service(Protocol):
         ...
 
 
+class Names(Resolver, ServerNames, Protocol):
+    """The names of the lab, as SIP and XMPP ask for them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceEnvironment:
     """What a service gets besides its snapshot."""
@@ -40,7 +45,7 @@ class ServiceEnvironment:
     observer: Observer
     "What takes down what happens on its sockets."
 
-    names: Resolver
+    names: Names
     "The names of the lab."
 
 

@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import delete, select
 
 from certs.purposes import ServiceName
 from harness.configuration.database import Database
 from harness.configuration.database_models import ServiceRunRow
+from harness.replication.replica import touch
+
+_OF_INTEREST: Final = frozenset({ServiceName.XCP_XMPP_FEDERATION})
+"Services of which the routers of the other nodes want to know where they run."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,8 @@ class ServiceRuns:
                     digests=dict(run.digests),
                 )
             )
+            if run.service in _OF_INTEREST:
+                await touch(session)
 
     async def record_stopped(self, node: str, *services: ServiceName) -> None:
         """Write down that services of a node do not run."""
@@ -69,6 +76,8 @@ class ServiceRuns:
             await session.execute(
                 delete(ServiceRunRow).where(ServiceRunRow.node == node, ServiceRunRow.service.in_(services))
             )
+            if _OF_INTEREST.intersection(services):
+                await touch(session)
 
     async def started(self) -> tuple[ServiceRun, ...]:
         """Return what runs in the whole cluster, by node and service."""

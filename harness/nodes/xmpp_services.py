@@ -6,8 +6,10 @@ from types import MappingProxyType
 from certs.key_store import KeyStore
 from certs.purposes import (
     CLIENT_CERTIFICATES,
+    SERVICE_CERTIFICATES,
     CertificatePurpose,
     ClientApplication,
+    ServiceFunction,
     ServiceName,
     TrustStoreName,
 )
@@ -19,6 +21,8 @@ from harness.replication.replica import Replica
 from harness.replication.sync_agent import InterclusterSyncAgent
 from proxies.clock import SchedulingClock
 from proxies.xmpp.clients.connection_manager import ConnectionManager, ConnectionManagerSettings
+from proxies.xmpp.federation.manager import FederationConnectionManager
+from proxies.xmpp.federation.settings import FederationSettings
 from proxies.xmpp.router.attachment import RouterAttachment
 from proxies.xmpp.router.xcp_router import OpenImStore, XcpRouter, XcpRouterSettings
 
@@ -39,6 +43,7 @@ class XmppServices:
                 ServiceName.INTERCLUSTER_SYNC_AGENT: self._build_sync_agent,
                 ServiceName.XCP_ROUTER: self._build_router,
                 ServiceName.XCP_CONNECTION_MANAGER: self._build_connection_manager,
+                ServiceName.XCP_XMPP_FEDERATION: self._build_federation,
             }
         )
 
@@ -87,6 +92,31 @@ class XmppServices:
             attachment=self._attachment,
             directory=self._replica,
             find_credentials=self._replica.find_credentials,
+            clock=environment.clock,
+            observer=environment.observer,
+        )
+
+    def _build_federation(
+        self, snapshot: ImpSnapshot, environment: ServiceEnvironment
+    ) -> FederationConnectionManager:
+        """Build the federation connection manager: own `cup-xmpp-s2s`, trusts `cup-xmpp-trust` (G11)."""
+        node, settings = snapshot.node, snapshot.settings
+        use = SERVICE_CERTIFICATES[ServiceFunction.XMPP_FEDERATION]
+        assert use.own is not None
+        return FederationConnectionManager(
+            FederationSettings(
+                node=node.name,
+                address=node.address,
+                port=node.ports.xmpp_federation,
+                domains=frozenset({node.domain}),
+                policy=settings.federation,
+                dialback_secret=settings.federation.dialback_secret or settings.drawn_dialback_secret,
+                credential=snapshot.own[use.own],
+                trusted=snapshot.trust[use.trust],
+            ),
+            attachment=self._attachment,
+            directory=self._replica,
+            names=environment.names,
             clock=environment.clock,
             observer=environment.observer,
         )

@@ -226,6 +226,19 @@ class UserEntry(_Table):
     "What SIP digest authentication asks for; generated where none is given."
 
 
+class ForeignDomainEntry(_Table):
+    """A domain of an XMPP server that is no part of the lab: what DNS would say of it (RFC 6120 3.2)."""
+
+    domain: Domain
+    "The domain that its users are in, or that its text conferences are in."
+
+    address: IPv4Address
+    "Where its server listens."
+
+    port: Port = 5269
+    "On which port."
+
+
 class LabFile(_Table):
     """A whole lab file."""
 
@@ -250,6 +263,9 @@ class LabFile(_Table):
     users: tuple[UserEntry, ...] = ()
     "Its users."
 
+    foreign_domains: tuple[ForeignDomainEntry, ...] = Field(default=(), max_length=100)
+    "Domains of servers outside the lab that its clusters federate with."
+
     @model_validator(mode="after")
     def _check_what_only_the_whole_shows(self) -> Self:
         nodes = list(self._nodes())
@@ -268,7 +284,29 @@ class LabFile(_Table):
                     f"expected the name of an IM and Presence node, seen {user.home_node!r}"
                     + did_you_mean(user.home_node, homes),
                 )
+        self._check_foreign_domains()
         return self
+
+    def _check_foreign_domains(self) -> None:
+        refuse_doubles(
+            (("foreign_domains", i, "domain"), f.domain) for i, f in enumerate(self.foreign_domains)
+        )
+        ours = {cluster.domain or self.domain for cluster in self.clusters}
+        for i, foreign in enumerate(self.foreign_domains):
+            near = [
+                domain for domain in ours if domain == foreign.domain or foreign.domain.endswith(f".{domain}")
+            ]
+            if near:
+                refuse(
+                    ("foreign_domains", i, "domain"),
+                    f"expected a domain outside the lab, seen {foreign.domain!r}: {near[0]} is a cluster's",
+                )
+            if foreign.address in self.address_range:
+                refuse(
+                    ("foreign_domains", i, "address"),
+                    f"expected an address outside {self.address_range}, which is for the lab's nodes, "
+                    f"seen '{foreign.address}'",
+                )
 
     def _nodes(self) -> Iterator[tuple[tuple[str | int, ...], ImpNodeEntry | CucmNodeEntry]]:
         for i, cluster in enumerate(self.clusters):

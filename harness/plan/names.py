@@ -31,6 +31,7 @@ class LabNames:
                     key = cluster.domain, transport
                     services[key] = (*services.get(key, ()), (node.fqdn, port))
         self._services = services
+        self._xmpp_servers = _xmpp_servers(plan)
 
     def address_of(self, name: str) -> str | None:
         """Return the address of a host; an address is its own. None where the lab has no such host."""
@@ -57,3 +58,19 @@ class LabNames:
     def services_of(self, domain: str, transport: Transport) -> tuple[tuple[str, int], ...]:
         """Return the hosts and ports of a domain's SRV records for a transport (RFC 3263 4.2), best first."""
         return self._services.get((domain.rstrip(".").lower(), transport), ())
+
+    def xmpp_servers_of(self, domain: str) -> tuple[tuple[str, int], ...]:
+        """Return the hosts and ports of a domain's SRV records `_xmpp-server._tcp` (RFC 6120 3.2.1), best first."""
+        return self._xmpp_servers.get(domain.rstrip(".").lower(), ())
+
+
+def _xmpp_servers(plan: LabPlan) -> Mapping[str, tuple[tuple[str, int], ...]]:
+    """Publish every node of a cluster for its domain and those of its conferences, and the foreign servers."""
+    found: dict[str, tuple[tuple[str, int], ...]] = {}
+    for cluster in plan.clusters:
+        servers = tuple((node.fqdn, node.ports.xmpp_federation) for node in cluster.imp)
+        for domain in (cluster.domain, *cluster.conference_domains):
+            found[domain] = (*found.get(domain, ()), *servers)
+    for foreign in plan.foreign_domains:
+        found[foreign.domain] = ((foreign.address, foreign.port),)
+    return MappingProxyType({domain: servers for domain, servers in found.items() if servers})

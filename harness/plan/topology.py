@@ -81,10 +81,29 @@ class ClusterPlan:
         """Its nodes of whichever kind."""
         return self.imp + self.cucm
 
+    @property
+    def conference_domains(self) -> tuple[str, ...]:
+        """The domains of its nodes' text conferences, in the order of the nodes."""
+        return tuple(conference_domain(n, self.name, self.domain) for n in range(1, len(self.imp) + 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignDomainPlan:
+    """A domain whose XMPP server is no part of the lab."""
+
+    domain: str
+    "The domain."
+
+    address: str
+    "Where its server listens for other servers."
+
+    port: int
+    "On which port."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabPlan:
-    """All clusters of a lab."""
+    """All clusters of a lab, and whom they federate with outside."""
 
     name: str
     "The lab's name."
@@ -92,10 +111,18 @@ class LabPlan:
     clusters: tuple[ClusterPlan, ...]
     "Its clusters."
 
+    foreign_domains: tuple[ForeignDomainPlan, ...] = ()
+    "What is known of servers outside."
+
     @property
     def nodes(self) -> tuple[ImpNodePlan | CucmNodePlan, ...]:
         """The nodes of all clusters."""
         return tuple(node for cluster in self.clusters for node in cluster.nodes)
+
+
+def conference_domain(number: int, cluster: str, domain: str) -> str:
+    """Return the domain of a node's text conferences, made as the product makes it; the publisher is number 1."""
+    return f"conference-{number}-{cluster}.{domain}"
 
 
 def plan_lab(lab_file: LabFile, network: IPv4Network) -> LabPlan:
@@ -108,6 +135,10 @@ def plan_lab(lab_file: LabFile, network: IPv4Network) -> LabPlan:
     return LabPlan(
         name=lab_file.name,
         clusters=tuple(_plan_cluster(cluster, lab_file, addresses) for cluster in lab_file.clusters),
+        foreign_domains=tuple(
+            ForeignDomainPlan(domain=one.domain, address=str(one.address), port=one.port)
+            for one in lab_file.foreign_domains
+        ),
     )
 
 

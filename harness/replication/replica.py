@@ -13,10 +13,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certs.key_store import KeyStore
-from certs.purposes import CertificatePurpose, TrustStoreName
+from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from harness.configuration.database import Database
-from harness.configuration.database_models import PeerUserRow, SettingRow, UserRow, XmppNodeRow
-from harness.plan.topology import ClusterPlan, ImpNodePlan
+from harness.configuration.database_models import PeerUserRow, ServiceRunRow, SettingRow, UserRow, XmppNodeRow
+from harness.plan.topology import ClusterPlan, ImpNodePlan, conference_domain
 from proxies.xmpp.router.directory import RouterAddress
 from proxies.xmpp.sasl.scram_keys import UserCredentials, make_credentials
 
@@ -51,7 +51,7 @@ class XmppNode:
     @property
     def conference_domain(self) -> str:
         """The domain of its text conferences, made as the product makes it."""
-        return f"conference-{self.number}-{self.cluster}.{self.domain}"
+        return conference_domain(self.number, self.cluster, self.domain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,7 @@ class Replica:
         self._homes: Mapping[str, str] = {}
         self._routers: Mapping[str, RouterAddress] = MappingProxyType({})
         self._components: Mapping[str, str] = {}
+        self._federation_node: str | None = None
         self._applied: dict[str, str] = {}
         self._passwords: Mapping[str, str] = {}
         self._credentials: dict[str, tuple[str, UserCredentials]] = {}
@@ -96,6 +97,14 @@ class Replica:
     def component_node(self, domain: str) -> str | None:
         """Return the full name of the node that has a component, or None."""
         return self._components.get(domain)
+
+    def component_domains(self) -> frozenset[str]:
+        """Return the domains of all components of the clusters."""
+        return frozenset(self._components)
+
+    def federation_node(self) -> str | None:
+        """Return the full name of another node whose XMPP Federation Connection Manager runs, or None."""
+        return self._federation_node
 
     def routers(self) -> Mapping[str, RouterAddress]:
         """Return the routers of the other nodes by full name."""
@@ -146,8 +155,17 @@ class Replica:
             rows_of_users = list(await session.scalars(select(UserRow)))
             users = {user.user_id: user.home_node for user in rows_of_users}
             passwords = {user.user_id: user.digest_password for user in rows_of_users}
+            federating = set(
+                await session.scalars(
+                    select(ServiceRunRow.node).where(
+                        ServiceRunRow.service == ServiceName.XCP_XMPP_FEDERATION.value
+                    )
+                )
+            )
             peers = {user.user_id: user.home_node for user in await session.scalars(select(PeerUserRow))}
         names = {plan.name: plan.fqdn for plan in self._cluster.imp}
+        federating.discard(self._plan.name)
+        self._federation_node = next((fqdn for name, fqdn in names.items() if name in federating), None)
         self._homes = {**peers, **{user: names[home] for user, home in users.items() if home in names}}
         others = [node for node in nodes if node.fqdn != self._plan.fqdn]
         self._routers = MappingProxyType(

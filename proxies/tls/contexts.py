@@ -7,9 +7,10 @@ import os
 import ssl
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,9 @@ _VERSIONS: Final = {
     TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
     TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
 }
+
+_NO_CHECK_TIME: Final = 0x200000
+"X509_V_FLAG_NO_CHECK_TIME: with `believing`, dates are looked at before OpenSSL sees the chain (`why_disbelieved`)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,9 @@ class HandshakeContext:
     checks_host_name: bool = False
     "Dialler only: whether a wrong name refuses."
 
+    believing: Callable[[bytes], ssl.SSLContext] | None = None
+    "Makes what takes over where a chain is let in although it is not trusted; None where none is."
+
 
 def server_context(settings: TlsServerSettings) -> HandshakeContext:
     """Return what a listener's handshakes share.
@@ -66,12 +73,19 @@ def server_context(settings: TlsServerSettings) -> HandshakeContext:
     if settings.require_client_certificate:
         ssl_context.verify_mode = ssl.CERT_REQUIRED
         load_trust(ssl_context, settings.trust.certificates)
+    elif settings.request_client_certificate:
+        ssl_context.verify_mode = ssl.CERT_OPTIONAL
+        load_trust(ssl_context, settings.trust.certificates)
+        ssl_context.verify_flags |= _NO_CHECK_TIME
     return HandshakeContext(
         side=Side.SERVER,
         ssl_context=ssl_context,
         refusing_context=_refusing_context(ssl.PROTOCOL_TLS_SERVER),
         trust=settings.trust,
         asks_for_certificate=settings.require_client_certificate,
+        believing=partial(_believing_context, ssl.PROTOCOL_TLS_SERVER, settings)
+        if settings.request_client_certificate and not settings.require_client_certificate
+        else None,
     )
 
 
@@ -88,6 +102,8 @@ def client_context(settings: TlsClientSettings) -> HandshakeContext:
         ssl_context.hostname_checks_common_name = False
         ssl_context.check_hostname = settings.check_host_name
         load_trust(ssl_context, settings.trust.certificates)
+        if settings.believe_anyway:
+            ssl_context.verify_flags |= _NO_CHECK_TIME
     else:
         ssl_context.verify_mode = ssl.CERT_NONE
     _set_strictness(ssl_context, settings)
@@ -99,6 +115,9 @@ def client_context(settings: TlsClientSettings) -> HandshakeContext:
         asks_for_certificate=settings.verify,
         server_name=settings.server_name or None,
         checks_host_name=settings.verify and settings.check_host_name,
+        believing=partial(_believing_context, ssl.PROTOCOL_TLS_CLIENT, settings)
+        if settings.verify and settings.believe_anyway
+        else None,
     )
 
 
@@ -136,6 +155,25 @@ def _refusing_context(protocol: int) -> ssl.SSLContext:
     ssl_context.verify_mode = ssl.CERT_REQUIRED
     # The connection's own callback goes with its context, and the alert is yet to be seen.
     watch_handshakes(ssl_context)
+    return ssl_context
+
+
+def _believing_context(
+    protocol: int, settings: TlsServerSettings | TlsClientSettings, certificate_der: bytes
+) -> ssl.SSLContext:
+    """Return what takes over inside a handshake to let in a chain that proves nothing: it trusts this certificate.
+
+    Raises CertificateError where the certificate cannot be read; then OpenSSL refuses it by itself.
+    """
+    # The connection's verify flags stay those of its first context: the partial chain, and no look at dates.
+    ssl_context = _ssl_context(protocol, settings)
+    ssl_context.check_hostname = False
+    ssl_context.verify_mode = ssl.CERT_OPTIONAL
+    try:
+        ssl_context.load_verify_locations(cadata=certificate_der)
+    except (ssl.SSLError, ValueError) as error:
+        raise CertificateError(f"a presented certificate cannot be read: {error}") from error
+    _set_strictness(ssl_context, settings)
     return ssl_context
 
 

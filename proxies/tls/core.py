@@ -2,12 +2,14 @@
 
 import ssl
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, Literal, cast
 
 from certs.catalogue import explain
 from certs.clock import Clock
-from certs.errors import LocalProtocolError
+from certs.errors import CertificateError, LocalProtocolError
 from certs.handshake_messages import WatchedSslObject, set_verification_time
 from certs.presented import parse_presented
 from certs.verdict import PresentedCertificate, Reason, Side, Verdict
@@ -20,10 +22,13 @@ from proxies.tls.events import (
     PeerRefused,
     TlsEvent,
 )
-from proxies.tls.judging import Handshake, describe, reason_of
+from proxies.tls.judging import Handshake, describe, reason_of, why_disbelieved
 
 _READ_SIZE: Final = 256 * 1024
 _FIRST_BYTES: Final = 16
+_NO_PROOF: Final = (
+    "A peer whose certificate is not trusted is let in here, and has to prove otherwise who it is."
+)
 _UNEXPECTED_MESSAGE: Final = bytes((21, 3, 3, 0, 2, 2, 10))
 
 
@@ -41,8 +46,10 @@ class TlsCore:
         self._handshake = Handshake(side=context.side, asks_for_certificate=context.asks_for_certificate)
         self._state: Literal["handshake", "open", "closed"] = "handshake"
         self._chain: tuple[PresentedCertificate, ...] = ()
+        self._disbelieved: Reason | None = None
         self._events: deque[TlsEvent] = deque()
-        set_verification_time(context.ssl_context, clock.now())
+        if context.believing is None:  # else OpenSSL would look at dates after all
+            set_verification_time(context.ssl_context, clock.now())
         made = context.ssl_context.wrap_bio(
             self._incoming,
             self._outgoing,
@@ -66,6 +73,8 @@ class TlsCore:
             return None
         self._handshake.presented = chain
         self._chain = tuple(parse_presented(der) for der in chain)
+        if self._context.believing is not None and chain:
+            return self._weigh(self._context.believing, chain)
         selected = self._context.trust.peer_subjects
         if not self._context.asks_for_certificate or not chain or selected is None:
             return None
@@ -73,6 +82,19 @@ class TlsCore:
             return None
         self._handshake.subject_refused = True
         return self._context.refusing_context
+
+    def _weigh(
+        self, believing: Callable[[bytes], ssl.SSLContext], chain: tuple[bytes, ...]
+    ) -> ssl.SSLContext | None:
+        """Let a chain in that proves nothing, and keep why it does not; any other is for OpenSSL to verify."""
+        trusted = self._context.trust.certificates
+        self._disbelieved = why_disbelieved(self._chain, trusted, self._clock.now())
+        if self._disbelieved is None:
+            return None
+        try:
+            return believing(chain[0])
+        except CertificateError:
+            return None
 
     def alert_crossed(self, direction: Literal["read", "write"], name: str) -> None:
         """Keep the alert that ends the connection; close_notify is no refusal."""
@@ -209,7 +231,6 @@ class TlsCore:
     def _verdict(self, reason: Reason) -> Verdict:
         trust = self._context.trust
         chain = self._chain
-        detail = describe(self._handshake, reason, chain, self._context.server_name or "")
         explanation = explain(
             reason,
             trust_store=trust.trust_store,
@@ -220,6 +241,11 @@ class TlsCore:
             trust_clause=trust.clause,
             trust_is_live=trust.is_live,
         )
+        detail = describe(self._handshake, reason, chain, self._context.server_name or "")
+        if self._disbelieved is not None and reason is Reason.ACCEPTED:
+            why = describe(self._handshake, self._disbelieved, chain, "")
+            detail = f"the certificate proves nothing here ({self._disbelieved}): {why}"
+            explanation = replace(explanation, rule=_NO_PROOF)
         cipher = self._ssl.cipher()
         return Verdict(
             accepted=reason is Reason.ACCEPTED,
@@ -235,4 +261,5 @@ class TlsCore:
             verify_code=self._handshake.verify_code,
             tls_version=self._ssl.version() or self._ssl.tls_version,
             cipher=cipher[0] if cipher else "",
+            disbelieved=self._disbelieved,
         )

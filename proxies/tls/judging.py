@@ -114,18 +114,54 @@ def _reason_of_refused_subject(
     return Reason.SUBJECT_NOT_IN_CONTEXT
 
 
+def why_disbelieved(
+    chain: Sequence[PresentedCertificate], trusted: Sequence[bytes], moment: datetime
+) -> Reason | None:
+    """Return why a chain proves nothing, or None for OpenSSL to verify it.
+
+    For ends that let peers in whose certificate is not trusted. OpenSSL verifies all but the dates once more, so
+    that an error in here costs a peer its belief, or its connection, and never lets one be believed.
+    """
+    anchors = [x509.load_pem_x509_certificate(pem) for pem in trusted]
+    try:
+        certificates = [x509.load_der_x509_certificate(presented.der) for presented in chain]
+    except ValueError:
+        return Reason.BAD_CERTIFICATE
+    path = _path(certificates, anchors)
+    if path is None:
+        last = certificates[-1]
+        return Reason.UNTRUSTED_ISSUER if last.issuer == last.subject else Reason.INCOMPLETE_CHAIN
+    # OpenSSL may find another way than ours to an anchor: no certificate that it could use may be out of date.
+    for certificate in (*certificates, *path):
+        if moment < certificate.not_valid_before_utc:
+            return Reason.NOT_YET_VALID
+        if moment > certificate.not_valid_after_utc:
+            return Reason.EXPIRED
+    return None
+
+
 def _is_anchored(chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]) -> bool:
     """Whether signatures lead from the end-entity certificate to a trusted one."""
+    return _path(chain, anchors) is not None
+
+
+def _path(
+    chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
+) -> list[x509.Certificate] | None:
+    """Return the certificates from the end entity's to a trusted one, by their signatures; None without one."""
     current, *others = chain
+    path = [current]
     while current not in anchors:
-        if any(_issued(current, anchor) for anchor in anchors):
-            return True
+        for anchor in anchors:
+            if _issued(current, anchor):
+                return [*path, anchor]
         issuers = [other for other in others if _issued(current, other)]
         if not issuers:
-            return False
+            return None
         current = issuers[0]
         others.remove(current)
-    return True
+        path.append(current)
+    return path
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -58,6 +58,9 @@ class TlsServerSettings:
     trust: TrustPolicy = field(default_factory=TrustPolicy)
     "Whom it lets in, where it asks for a certificate."
 
+    request_client_certificate: bool = False
+    "Asks, and lets in who shows none or one that is not trusted: `Verdict.disbelieved` says which it is."
+
     minimum_version: TlsVersion = TlsVersion.TLS_1_2
     "The lowest version it accepts."
 
@@ -95,6 +98,9 @@ class TlsClientSettings:
 
     verify: bool = True
     "False accepts any certificate; only probes do that."
+
+    believe_anyway: bool = False
+    "Goes on where the certificate is not trusted: `Verdict.disbelieved` says why."
 
     minimum_version: TlsVersion = TlsVersion.TLS_1_2
     "The lowest version it offers."

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from harness.plan.lab_file import parse_lab_file
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "message_needs_restart.py"
 
@@ -24,6 +26,13 @@ def test_the_example_scenario_passes_as_the_page_says(tmp_path: Path) -> None:
 def test_the_page_shows_the_example_as_it_is() -> None:
     page = (ROOT / "docs" / "scenario-author.md").read_text(encoding="utf-8")
     assert f"```python\n{EXAMPLE.read_text(encoding='utf-8')}```" in page
+
+
+def test_the_lab_file_of_the_federation_page_can_be_used() -> None:
+    page = (ROOT / "docs" / "federation.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    lab_file = parse_lab_file(text, source="docs/federation.md")
+    assert [foreign.domain for foreign in lab_file.foreign_domains] == ["montague.example"]
 
 
 def test_links_between_documents_lead_somewhere() -> None:

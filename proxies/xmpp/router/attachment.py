@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 from xml.etree import ElementTree as ET
 
+from proxies.xmpp.conditions import StanzaErrorCondition
 from proxies.xmpp.im.interfaces import Session
 from proxies.xmpp.stanza import Stanza
 
@@ -25,6 +26,10 @@ class RouterPort(Protocol):
 
     def route(self, stanza: Stanza) -> None:
         """Take a stanza that carries both addresses."""
+        ...
+
+    def bounce(self, stanza: Stanza, condition: StanzaErrorCondition, text: str = "") -> None:
+        """Give a stanza back to its sender with an error; an answer or an error is never answered."""
         ...
 
     def attach(self, domain: str, deliver: Callable[[Stanza], None]) -> None:

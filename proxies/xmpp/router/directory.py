@@ -33,6 +33,14 @@ class XmppDirectory(Protocol):
         """Return the full name of the node whose router has a component of another router, or None."""
         ...
 
+    def component_domains(self) -> frozenset[str]:
+        """Return the domains of all components that the routers of the clusters have."""
+        ...
+
+    def federation_node(self) -> str | None:
+        """Return the full name of another node of the cluster that federates with other domains, or None."""
+        ...
+
     def routers(self) -> Mapping[str, RouterAddress]:
         """Return the routers of the other nodes by full name."""
         ...

@@ -59,6 +59,13 @@ class StanzaRouter:
 
     def route(self, stanza: Stanza) -> None:
         """Hand a stanza on. It must carry both addresses."""
+        self._route(stanza, over_link=False)
+
+    def route_from_link(self, stanza: Stanza) -> None:
+        """Hand on what another router sent. What is for other domains goes out from here or nowhere."""
+        self._route(stanza, over_link=True)
+
+    def _route(self, stanza: Stanza, *, over_link: bool) -> None:
         try:
             to = stanza.to
         except RemoteProtocolError as error:
@@ -76,6 +83,8 @@ class StanzaRouter:
             self._links.send(node, stanza)
         elif self.federation is not None:
             self.federation(stanza)
+        elif not over_link and (node := self._directory.federation_node()) is not None:
+            self._links.send(node, stanza)
         else:
             self.bounce(stanza, StanzaErrorCondition.REMOTE_SERVER_NOT_FOUND, f"no way leads to {domain}")
 

@@ -11,6 +11,7 @@ from certs.purposes import ServiceName
 from proxies.clock import SchedulingClock
 from proxies.observer import ConnectionInfo, Observer
 from proxies.tasks import TaskKeeper
+from proxies.xmpp.conditions import StanzaErrorCondition
 from proxies.xmpp.connections.connection import Reading, XmppConnection
 from proxies.xmpp.connections.listening import XmppListener
 from proxies.xmpp.im.archive import ArchiveSettings, MessageArchive
@@ -200,6 +201,10 @@ class XcpRouter:
         """Take a stanza that carries both addresses."""
         self._stanza_router.route(stanza)
 
+    def bounce(self, stanza: Stanza, condition: StanzaErrorCondition, text: str = "") -> None:
+        """Give a stanza back to its sender with an error; an answer or an error is never answered."""
+        self._stanza_router.bounce(stanza, condition, text)
+
     def attach(self, domain: str, deliver: Callable[[Stanza], None]) -> None:
         """Have a component of the node take what is for its domain."""
         self._stanza_router.attach(domain, deliver)
@@ -262,7 +267,7 @@ class XcpRouter:
             directory=self._directory,
             trust=self._trust,
             resumable=self._resumable,
-            route=self._stanza_router.route,
+            route=self._stanza_router.route_from_link,
             observer=self._observer,
         )
         settings = ReceivingSettings(

@@ -58,6 +58,36 @@ def test_an_unknown_topology_names_near_matches() -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            'domain = "lab.example"\naddress = "127.77.0.1"',
+            "lab.toml:26: foreign_domains[0].domain: expected a domain outside the lab, seen 'lab.example'",
+        ),
+        (
+            'domain = "chat.lab.example"\naddress = "127.77.0.1"',
+            "lab.toml:26: foreign_domains[0].domain: expected a domain outside the lab, seen 'chat.lab.example'",
+        ),
+        (
+            'domain = "montague.example"\naddress = "127.20.0.7"',
+            "lab.toml:27: foreign_domains[0].address: expected an address outside 127.20.0.0/24",
+        ),
+        (
+            'domain = "montague.example"\naddress = "xmpp.montague.example"',
+            "lab.toml:27: foreign_domains[0].address: expected a valid IPv4 address",
+        ),
+        ('domain = "montague.example"', "foreign_domains[0].address: expected a value, seen none"),
+        (
+            'domain = "montague.example"\naddress = "127.77.0.1"\nprot = 5269',
+            "lab.toml:28: foreign_domains[0].prot: expected no such key; did you mean 'port'?",
+        ),
+    ],
+)
+def test_a_foreign_domain_that_cannot_be_names_its_field(entry: str, message: str) -> None:
+    assert message in refused(f"{SMALL}\n[[foreign_domains]]\n{entry}\n")
+
+
+@pytest.mark.parametrize(
     ("good", "bad", "message"),
     [
         (

@@ -5,10 +5,11 @@ from ipaddress import IPv4Network
 import pytest
 
 from certs.errors import ConnectionFailed
-from harness.plan.lab_file import load_topology
+from harness.plan.lab_file import load_topology, parse_lab_file
 from harness.plan.names import LabNames
 from harness.plan.topology import plan_lab
 from proxies.sip.transport.flow import Transport
+from tests.harness.plan.lab_texts import SMALL
 
 
 @pytest.fixture
@@ -34,3 +35,20 @@ def test_a_sip_domain_leads_to_the_nodes_of_its_cluster(names: LabNames) -> None
     )
     assert names.services_of("Lab.example.", Transport.TLS)[0] == ("imp1.lab.example", 5061)
     assert names.services_of("elsewhere.example", Transport.TLS) == ()
+
+
+def test_an_xmpp_domain_and_its_conferences_lead_to_the_nodes_of_their_cluster() -> None:
+    names = LabNames(plan_lab(load_topology("two-domains"), IPv4Network("127.20.0.0/24")))
+    both = (("imp1.lab.example", 5269), ("imp2.lab.example", 5269))
+    assert names.xmpp_servers_of("Lab.example.") == both
+    assert names.xmpp_servers_of("conference-2-imp.lab.example") == both
+    assert names.xmpp_servers_of("partner.example") == (("partner1.partner.example", 5269),)
+    assert names.xmpp_servers_of("elsewhere.example") == ()
+
+
+def test_a_foreign_domain_leads_where_the_lab_file_says() -> None:
+    text = (
+        f'{SMALL}\n[[foreign_domains]]\ndomain = "montague.example"\naddress = "127.77.0.1"\nport = 15269\n'
+    )
+    plan = plan_lab(parse_lab_file(text, source="lab.toml"), IPv4Network("127.20.5.0/24"))
+    assert LabNames(plan).xmpp_servers_of("montague.example") == (("127.77.0.1", 15269),)
