@@ -9,6 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 HARNESS := $(BIN)/imp-harness
 STAMPS := $(VENV)/.stamps
+NPM := tests/interop/npm
 ARGS ?=
 
 # uv where it is there, else venv and pip; the same packages either way.
@@ -40,6 +41,12 @@ $(STAMPS)/interop: $(STAMPS)/tests
 	@$(INSTALL) --editable '.[interop]'
 	@touch $@
 
+# npm writes this file last; without npm the tests that want its packages are skipped, and fail in CI.
+$(NPM)/node_modules/.package-lock.json: $(NPM)/package-lock.json
+	@if command -v npm >/dev/null; then \
+	    echo "setting up $(NPM)" >&2; npm ci --prefix $(NPM) --ignore-scripts --no-audit --no-fund --loglevel=error >&2; touch $@; \
+	else echo "npm is not installed: no web clients of others in the tests" >&2; fi
+
 $(STAMPS)/bench: $(STAMPS)/run
 	@$(INSTALL) --editable '.[bench]'
 	@touch $@
@@ -60,7 +67,7 @@ lab: $(STAMPS)/run ## bring a lab up until Ctrl-C, for clients of your own
 test: $(STAMPS)/tests ## run the tests
 	@$(BIN)/python -m pytest -q -n 2 -m "not interop" $(ARGS)
 
-interop: $(STAMPS)/interop ## run the tests against Kamailio, SIPp, openssl, Prosody, aiosip, PostgreSQL
+interop: $(STAMPS)/interop $(NPM)/node_modules/.package-lock.json ## run the tests against software of others
 	@$(BIN)/python -m pytest -q -m interop $(ARGS)
 
 check: $(STAMPS)/check ## format, lint and type-check
@@ -74,5 +81,5 @@ bench: $(STAMPS)/bench ## measure against openssl s_server, Kamailio, Prosody, p
 	@$(BIN)/python -m bench.xmpp $(ARGS)
 
 clean: ## remove what was made: .venv, runs, caches
-	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(NPM)/node_modules runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

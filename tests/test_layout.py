@@ -15,7 +15,7 @@ BELOW = {
 }
 OURS = {*BELOW, "tests", "bench"}
 HAVE_SOCKETS = {
-    "proxies/clock.py", "proxies/tasks.py",
+    "proxies/clock.py", "proxies/http/serving.py", "proxies/tasks.py",
     "proxies/tls/connection.py", "proxies/tls/contexts.py", "proxies/tls/core.py",
     "proxies/tls/dialler.py", "proxies/tls/listener.py", "proxies/tls/upgrade.py",
     "proxies/sip/transport/dialling.py", "proxies/sip/transport/endpoint.py", "proxies/sip/agent/request_sender.py",
@@ -24,6 +24,8 @@ HAVE_SOCKETS = {
     "proxies/xmpp/connections/carrier.py", "proxies/xmpp/connections/connection.py",
     "proxies/xmpp/connections/dialling.py",
     "proxies/xmpp/connections/listening.py",
+    "proxies/xmpp/web/bosh_carrier.py", "proxies/xmpp/web/http_binding.py",
+    "proxies/xmpp/web/websocket_carrier.py",
 }  # fmt: skip
 "The modules of the proxies that give the cores their sockets. A core does not belong here."
 

@@ -140,6 +140,10 @@ class XmppClient(slixmpp.ClientXMPP):
         request.append(ET.Element("{urn:xmpp:ping}ping"))
         await request.send(timeout=PATIENCE)  # type: ignore[no-untyped-call]
 
+    def refuse(self, outcome: LoginOutcome) -> None:
+        """Take from below that there is no connection, where no outcome is known yet."""
+        self._finish(outcome)
+
     # What slixmpp reports.
 
     async def _log_in(self, _: object) -> None:
@@ -179,7 +183,8 @@ class XmppClient(slixmpp.ClientXMPP):
             self.outcome.set_result(outcome)
 
     def _mechanism(self) -> str:
-        return str(self["feature_mechanisms"].mech.name)
+        mechanism = self.plugin["feature_mechanisms"].mech
+        return str(mechanism.name) if mechanism is not None else ""
 
     def _tls(self) -> dict[str, str]:
         tls = self.transport.get_extra_info("ssl_object") if self.transport else None
@@ -237,10 +242,11 @@ async def xmpp_client(
             raise
         raise ScenarioFailed(f"the login of {jid} came to no end in {PATIENCE:g} s") from None
     finally:
-        await _leave(client)
+        await leave(client)
 
 
-async def _leave(client: XmppClient) -> None:
+async def leave(client: XmppClient) -> None:
+    """Close a client's stream, and end what it left running."""
     client.cancel_connection_attempt()
     if client.transport is not None and not client.ended.done():
         client.disconnect(wait=1.0)

@@ -20,11 +20,14 @@ from harness.nodes.service_control import Service, ServiceEnvironment
 from harness.replication.replica import Replica
 from harness.replication.sync_agent import InterclusterSyncAgent
 from proxies.clock import SchedulingClock
+from proxies.tls import TrustPolicy
 from proxies.xmpp.clients.connection_manager import ConnectionManager, ConnectionManagerSettings
 from proxies.xmpp.federation.manager import FederationConnectionManager
 from proxies.xmpp.federation.settings import FederationSettings
 from proxies.xmpp.router.attachment import RouterAttachment
 from proxies.xmpp.router.xcp_router import OpenImStore, XcpRouter, XcpRouterSettings
+from proxies.xmpp.web.cross_origin import CrossOriginPolicy
+from proxies.xmpp.web.web_connection_manager import WebConnectionManager, WebConnectionManagerSettings
 
 
 class XmppServices:
@@ -44,6 +47,7 @@ class XmppServices:
                 ServiceName.XCP_ROUTER: self._build_router,
                 ServiceName.XCP_CONNECTION_MANAGER: self._build_connection_manager,
                 ServiceName.XCP_XMPP_FEDERATION: self._build_federation,
+                ServiceName.XCP_WEB_CONNECTION_MANAGER: self._build_web_connection_manager,
             }
         )
 
@@ -117,6 +121,38 @@ class XmppServices:
             attachment=self._attachment,
             directory=self._replica,
             names=environment.names,
+            clock=environment.clock,
+            observer=environment.observer,
+        )
+
+    def _build_web_connection_manager(
+        self, snapshot: ImpSnapshot, environment: ServiceEnvironment
+    ) -> WebConnectionManager:
+        """Build the web connection manager: own `cup-xmpp`, clients' certificates in `cup-xmpp-trust` (G23)."""
+        node = snapshot.node
+        store = TrustStoreName.CUP_XMPP_TRUST
+        return WebConnectionManager(
+            WebConnectionManagerSettings(
+                node=node.name,
+                fqdn=node.fqdn,
+                address=node.address,
+                port=node.ports.http_binding,
+                tls_port=node.ports.http_binding_tls,
+                domains=frozenset({node.domain}),
+                secure_mode=snapshot.settings.secure_modes.web_client,
+                credential=snapshot.own[CLIENT_CERTIFICATES[ClientApplication.XMPP_CLIENT]],
+                trust=TrustPolicy(
+                    certificates=snapshot.trust[store],
+                    trust_store=store,
+                    services=(ServiceName.XCP_WEB_CONNECTION_MANAGER,),
+                    node=node.name,
+                    clause="G23",
+                ),
+                cross_origin=CrossOriginPolicy(allowed_origins=snapshot.cluster.web_client_origins),
+            ),
+            attachment=self._attachment,
+            directory=self._replica,
+            find_credentials=self._replica.find_credentials,
             clock=environment.clock,
             observer=environment.observer,
         )

@@ -29,6 +29,7 @@ _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DOMAIN: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL.pattern}(\.{_LABEL.pattern})*")
 _USER_ID: Final = re.compile(r"[A-Za-z0-9._+-]{1,128}")
 _DIRECTORY_NUMBER: Final = re.compile(r"\+?[0-9*#]{1,24}")
+_ORIGIN: Final = re.compile(rf"https?://{_DOMAIN.pattern}(:[0-9]{{1,5}})?")
 _MAXIMUM_SIZE: Final = 1024 * 1024
 
 
@@ -65,6 +66,7 @@ Name = Annotated[str, _matching(_LABEL, "a host name label: small letters, digit
 Domain = Annotated[str, _matching(_DOMAIN, "a domain name in small letters, as lab.example")]
 UserId = Annotated[str, _matching(_USER_ID, "a user id: letters, digits and . _ + -")]
 DirectoryNumber = Annotated[str, _matching(_DIRECTORY_NUMBER, "a directory number: digits, * and #, as 1001")]
+WebOrigin = Annotated[str, _matching(_ORIGIN, "an origin in small letters, as https://app.example:8443")]
 AddressRange = Annotated[IPv4Network, AfterValidator(_check_range)]
 # Ports below 1024 need root, so the lab has none.
 Port = Annotated[int, Field(ge=1024, le=65535)]
@@ -183,6 +185,9 @@ class ImpClusterEntry(_Table):
 
     database: str | None = None
     "The URL of its database; without one it is a SQLite file in the lab's folder."
+
+    web_client_origins: tuple[WebOrigin, ...] | None = None
+    "The pages whose browsers may use the web connection manager; without it pages of every origin may."
 
     nodes: tuple[ImpNodeEntry, ...] = Field(min_length=1, max_length=6)
     "Its nodes."

@@ -76,6 +76,9 @@ class ClusterPlan:
     cucm: tuple[CucmNodePlan, ...] = ()
     "Its CUCM nodes."
 
+    web_client_origins: frozenset[str] | None = None
+    "The pages whose browsers may use the web connection managers; None for every page."
+
     @property
     def nodes(self) -> tuple[ImpNodePlan | CucmNodePlan, ...]:
         """Its nodes of whichever kind."""
@@ -159,7 +162,14 @@ def _plan_cluster(
                 )
                 for node in cluster.nodes
             )
-            return ClusterPlan(name=cluster.name, kind=ClusterKind.IMP, domain=domain, imp=imp)
+            origins = cluster.web_client_origins
+            return ClusterPlan(
+                name=cluster.name,
+                kind=ClusterKind.IMP,
+                domain=domain,
+                imp=imp,
+                web_client_origins=None if origins is None else frozenset(origins),
+            )
         case CucmClusterEntry():
             cucm = tuple(
                 CucmNodePlan(

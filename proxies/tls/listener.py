@@ -57,11 +57,16 @@ class TlsListener:
             raise ConnectionFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
         self.address = self._server.sockets[0].getsockname()[:2]
 
+    def stop_accepting(self) -> None:
+        """Stop listening; open connections stay."""
+        if self._server is not None:
+            self._server.close()
+
     async def close(self) -> None:
         """Stop listening and end every connection."""
         if self._server is None:
             return
-        self._server.close()
+        self.stop_accepting()
         for pump in [*self._handshakes, *self._connections]:
             pump.transport.abort()
         if self._handshakes or self._connections:

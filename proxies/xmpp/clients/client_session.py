@@ -67,6 +67,15 @@ class ClientAccess:
     channel_bindings: ChannelBindings = field(default_factory=dict)
     "What stands for a TLS connection to this node."
 
+    clause: str = "G21"
+    "The guide's clause of the secure mode."
+
+    in_the_clear: str = _IN_THE_CLEAR
+    "What the verdict on a login in the clear warns of."
+
+    secure_mode_on: str = _SECURE_MODE_ON
+    "What mends it."
+
 
 class DetachedSessions:
     """Sessions of one connection manager whose connections broke, until they are resumed or their time is up."""
@@ -243,9 +252,9 @@ class ClientSession:
             accepted=True,
             reason=Reason.ACCEPTED,
             side=Side.SERVER,
-            rule="A client logs in over TLS." if stream.secure else _IN_THE_CLEAR,
-            clause="G21",
-            remedy="" if stream.secure else _SECURE_MODE_ON,
+            rule="A client logs in over TLS." if stream.secure else self._access.in_the_clear,
+            clause=self._access.clause,
+            remedy="" if stream.secure else self._access.secure_mode_on,
             detail=detail if stream.secure else f"{detail} in the clear",
         )
         self._observer.judged(self._carrier.connection, verdict)

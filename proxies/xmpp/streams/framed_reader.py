@@ -74,12 +74,29 @@ class BoshBody:
             yield StreamEnd()
 
 
+class _BodyReader(XmlReader):
+    """Reads one whole document, and knows where it ends."""
+
+    _closing_tag = 0
+
+    def what_is_behind(self, data: bytes) -> bytes:
+        """Return what lies behind the document in the same data."""
+        rest = data.lstrip()[self._closing_tag :]
+        is_empty = self._root_tag.endswith(b"/>")  # then expat is past its one tag already
+        return rest.strip() if is_empty else rest.partition(b">")[2].strip()
+
+    def _end_element(self, name: str) -> None:
+        if self._depth == 1:
+            self._closing_tag = self._parser.CurrentByteIndex
+        super()._end_element(name)
+
+
 def parse_body(data: bytes, limits: ReaderLimits) -> BoshBody:
     """Return the body that an HTTP request carries.
 
     Raises RemoteProtocolError where it is none; XEP-0124 17 asks for `bad-request` then.
     """
-    reader = XmlReader(limits, content_namespace=ns.CLIENT)
+    reader = _BodyReader(limits, content_namespace=ns.CLIENT)
     reader.receive_data(data)
     reader.receive_eof()
     events: list[ReaderEvent] = []
@@ -87,6 +104,8 @@ def parse_body(data: bytes, limits: ReaderLimits) -> BoshBody:
         events.append(event)
     if len(events) < 2 or not isinstance(header := events[0], StreamHeader) or events[-1] != StreamEnd():
         raise RemoteProtocolError("not a whole document", reply=Condition.NOT_WELL_FORMED)
+    if reader.what_is_behind(data):
+        raise RemoteProtocolError("something is behind the body", reply=Condition.NOT_WELL_FORMED)
     if (header.namespace, header.name) != (ns.HTTP_BIND, "body"):
         raise RemoteProtocolError(f"<{header.name}/> is no body", reply=Condition.INVALID_NAMESPACE)
     elements = tuple(event for event in events if isinstance(event, Stanza | Nonza))

@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
-_ELEMENT: Final = re.compile(rb"(<(?:auth|response|challenge|success|handshake)\b[^>]*>)[^<]+")
-_REST: Final = re.compile(rb"\A[^<]+(?=</(?:auth|response|challenge|success|handshake)>)")
+_ELEMENT: Final = re.compile(rb"(<(?:[\w.-]+:)?(?:auth|response|challenge|success|handshake)\b[^>]*>)[^<]+")
+_REST: Final = re.compile(rb"\A[^<]+(?=</(?:[\w.-]+:)?(?:auth|response|challenge|success|handshake)>)")
 _BARE: Final = re.compile(rb"\A[A-Za-z0-9+/=]{4,}\Z")
 
 

@@ -153,6 +153,12 @@ def test_a_foreign_domain_that_cannot_be_names_its_field(entry: str, message: st
             'lines = ["10 01"]',
             "lab.toml:19: clusters[1].lines[0]: expected a directory number: digits, * and #, as 1001, seen '10 01'",
         ),
+        (
+            'kind = "imp"',
+            'kind = "imp"\nweb_client_origins = ["https://app.example/page"]',
+            "lab.toml:7: clusters[0].web_client_origins[0]: expected an origin in small letters, as "
+            "https://app.example:8443, seen 'https://app.example/page'",
+        ),
         ('kind = "cucm"', 'kind = "cuc"', "lab.toml:15: clusters[1]: "),
         ('user_id = "alice"\nhome', "home", "lab.toml:21: users[0].user_id: expected a value, seen none"),
         ('nodes = [{ name = "cucm1" }]', "nodes = []", "lab.toml:18: clusters[1].nodes: expected at least 1"),

@@ -50,6 +50,14 @@ def test_a_cluster_s_own_domain_is_in_its_nodes_names() -> None:
     ]
 
 
+def test_a_cluster_knows_the_pages_that_may_use_its_web_connection_managers() -> None:
+    text = SMALL.replace('kind = "imp"', 'kind = "imp"\nweb_client_origins = ["https://app.example:8443"]')
+    assert plan_lab(parse_lab_file(text, source="lab.toml"), RANGE).clusters[0].web_client_origins == {
+        "https://app.example:8443"
+    }
+    assert plan_lab(load_topology(), RANGE).clusters[0].web_client_origins is None
+
+
 def test_a_range_that_is_used_up_is_an_error() -> None:
     cluster = '[[clusters]]\nname = "c{0}"\nkind = "cucm"\nnodes = [{1}]\n'
     clusters = "".join(

@@ -1,0 +1,1 @@
+"""Cisco XCP Web Connection Manager: XMPP over BOSH and WebSocket for web clients (G23)."""
