@@ -170,10 +170,7 @@ class BoshSession:
             self._ending = condition
             self._bodies.clear()
             self._move(BoshSignal.TERMINATED)
-            for early in self._early.values():
-                if early.token is not None:
-                    self._responses.append(self._refusal(early.token, BindingCondition.OTHER_REQUEST))
-            self._early.clear()
+            self._refuse_early(BindingCondition.OTHER_REQUEST)
 
     def next_response(self, *, now: float) -> BoshResponse | None:
         """Return an answer that is due, or None."""
@@ -195,6 +192,8 @@ class BoshSession:
         idle = self.state in (BoshState.IDLE, BoshState.PAUSED)
         if idle and self._idle_until is not None and now >= self._idle_until:
             self._move(BoshSignal.EXPIRED)
+            # The request before them never came.
+            self._refuse_early(BindingCondition.ITEM_NOT_FOUND)
 
     # Requests in their order (XEP-0124 14.2, 14.3).
 
@@ -272,6 +271,12 @@ class BoshSession:
         if token is not None:
             self._responses.append(self._refusal(token, BindingCondition(error.reply), str(error)))
         self.terminate(BindingCondition.OTHER_REQUEST)
+
+    def _refuse_early(self, condition: BindingCondition) -> None:
+        for early in self._early.values():
+            if early.token is not None:
+                self._responses.append(self._refusal(early.token, condition))
+        self._early.clear()
 
     # Answers (XEP-0124 8).
 

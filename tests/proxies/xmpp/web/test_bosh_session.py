@@ -455,6 +455,15 @@ def test_a_wrong_key_ahead_of_its_turn_is_found_when_its_turn_comes() -> None:
     assert alice.take() == [(102, GONE), (101, OTHER)]
 
 
+def test_a_request_whose_predecessor_never_comes_is_told_when_the_session_expires() -> None:
+    alice = client()
+    alice.ask(102)
+    alice.pass_time(29)
+    assert alice.take() == []
+    alice.pass_time(1)
+    assert alice.take() == [(102, GONE)]
+
+
 # Whatever comes.
 
 _ATTRIBUTES = st.sampled_from(
