@@ -91,10 +91,13 @@ async def _show_lab(lab: "Lab", files: "ClientFiles | None") -> None:
         table.add_row("", "Cisco XCP Router", where, str(ports.xcp_router), "XCP routers of other nodes")
         service = "Cisco XCP XMPP Federation Connection Manager"
         table.add_row("", service, where, str(ports.xmpp_federation), "servers of other domains, STARTTLS")
+        table.add_row("", "Cisco Tomcat", where, str(ports.tomcat), f"https://{where}:{ports.tomcat}/")
     for cucm in lab.cucm:
         name, where, trunk_ports = cucm.plan.fqdn, cucm.plan.address, cucm.plan.ports
         table.add_row(name, "Cisco CallManager", where, str(trunk_ports.sip), "SIP trunks: UDP, TCP")
         table.add_row("", "", where, str(trunk_ports.sip_tls), "SIP trunks: TLS, peer authentication")
+        port = trunk_ports.tomcat
+        table.add_row("", "Cisco Tomcat", where, str(port), f"https://{where}:{port}/")
     console.print(table)
     for user_id in lab.user_ids:
         user = await lab.user(user_id)

@@ -6,6 +6,7 @@ Nodes share nothing but sockets and the cluster's database, also where they run 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Final, Generic
@@ -26,13 +27,16 @@ from harness.nodes.service_control import Service, ServiceControl, ServiceEnviro
 from harness.nodes.service_runs import RestartNeeded, ServiceRuns, changed_since
 from harness.nodes.service_state import ServiceFailed
 from harness.nodes.services import CUCM_SERVICES, SIP_SERVICES
+from harness.nodes.web_services import StartPage, build_tomcat
 from harness.nodes.xmpp_services import XmppServices
 from harness.plan.names import LabNames
 from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
 from harness.replication.replica import Replica
 from proxies.clock import SchedulingClock
+from proxies.http.tomcat import Tomcat, WebApplication
 from proxies.observer import Observer
 from proxies.sip.trunk.cucm_trunk import CallManager
+from proxies.tasks import TaskKeeper
 
 _KEY_STORE_DIRECTORY: Final = "certificates"
 
@@ -91,9 +95,11 @@ class Node(ABC, Generic[PlanT, SettingsT]):
         "Its certificates and trust stores."
         self._database = database
         self._runs = ServiceRuns(database)
+        self.later = TaskKeeper()
+        "Restarts that were asked for through a service that they end."
         self.services: ServiceControl[Snapshot[PlanT, SettingsT]] = ServiceControl(
             plan.name,
-            builders=builders,
+            builders={ServiceName.TOMCAT: self._build_tomcat, **builders},
             take_snapshot=self.take_snapshot,
             environment=ServiceEnvironment(
                 clock=surroundings.clock, observer=surroundings.observer, names=surroundings.names
@@ -115,6 +121,10 @@ class Node(ABC, Generic[PlanT, SettingsT]):
     async def read_settings(self) -> SettingsT:
         """Return the cluster's settings as they are now."""
 
+    @abstractmethod
+    def web_applications(self) -> tuple[WebApplication, ...]:
+        """Return what the node's Cisco Tomcat serves; asked for at each of its starts."""
+
     async def prepare(self) -> None:
         """Open the database and make what certificates are missing: all that comes before the services."""
         await self._database.prepare()
@@ -127,6 +137,7 @@ class Node(ABC, Generic[PlanT, SettingsT]):
     async def shut_down(self) -> tuple[ServiceFailed, ...]:
         """Stop the services, close the database, and return what hung."""
         try:
+            await self.later.join()
             return await self.services.shut_down()
         finally:
             await self._database.aclose()
@@ -157,6 +168,17 @@ class Node(ABC, Generic[PlanT, SettingsT]):
     async def specify(self, purpose: CertificatePurpose) -> CertificateSpec:
         """Return what a new certificate of the node is to say."""
         return self._spec()
+
+    def restart_later(self, service: ServiceName) -> None:
+        """Restart a service once whoever asks has been answered: a page cannot wait for its own server's end."""
+        self.later.start(self._restart_when_answered(service), name=f"restart {service}")
+
+    async def _restart_when_answered(self, service: ServiceName) -> None:
+        with suppress(ServiceFailed):  # its line in Control Center says why
+            await self.services.restart(service)
+
+    def _build_tomcat(self, snapshot: Snapshot[PlanT, SettingsT], environment: ServiceEnvironment) -> Tomcat:
+        return build_tomcat(snapshot, environment, self.web_applications())
 
     def _spec(self, domain: str = "") -> CertificateSpec:
         now = self.surroundings.clock.now()
@@ -227,6 +249,10 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
         """Return the cluster's settings as they are now."""
         return await self.configuration.settings()
 
+    def web_applications(self) -> tuple[WebApplication, ...]:
+        """Return what this node's Cisco Tomcat serves."""
+        return (StartPage(self.plan, "Cisco Unified Communications Manager IM and Presence"),)
+
 
 class CucmNode(Node[CucmNodePlan, CucmSettings]):
     """A CUCM node."""
@@ -247,6 +273,10 @@ class CucmNode(Node[CucmNodePlan, CucmSettings]):
     async def read_settings(self) -> CucmSettings:
         """Return the cluster's settings as they are now."""
         return await self.configuration.settings()
+
+    def web_applications(self) -> tuple[WebApplication, ...]:
+        """Return what this node's Cisco Tomcat serves."""
+        return (StartPage(self.plan, "Cisco Unified Communications Manager"),)
 
     @property
     def call_manager(self) -> CallManager:

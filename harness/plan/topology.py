@@ -40,6 +40,9 @@ class NodePlan:
     domain: str
     "The SIP and XMPP domain of its cluster."
 
+    ports: ImpPorts | CucmPorts
+    "Where its services listen."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImpNodePlan(NodePlan):
