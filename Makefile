@@ -21,7 +21,7 @@ MAKE_VENV := $(PYTHON) -m venv $(VENV)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: help scenario scenarios lab test interop check bench clean
+.PHONY: help scenario scenarios lab test interop check docs bench clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,10 @@ $(STAMPS)/bench: $(STAMPS)/run
 	@$(INSTALL) --editable '.[bench]'
 	@touch $@
 
+$(STAMPS)/docs: $(STAMPS)/run
+	@$(INSTALL) --editable '.[docs]'
+	@touch $@
+
 $(STAMPS)/check: $(STAMPS)/tests
 	@$(INSTALL) --editable '.[check]'
 	@touch $@
@@ -74,6 +78,10 @@ check: $(STAMPS)/check ## format, lint and type-check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+docs: $(STAMPS)/docs ## build the documents as a site, in build/docs
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
 
 bench: $(STAMPS)/bench ## measure against openssl s_server, Kamailio, Prosody, pyjabber
 	@$(BIN)/python -m bench.handshakes $(ARGS)

@@ -6,6 +6,7 @@ import pytest
 
 from certs.catalogue import CATALOGUE, explain
 from certs.purposes import ServiceName, TrustStoreName
+from certs.symptoms import SYMPTOMS
 from certs.verdict import Reason
 
 
@@ -19,7 +20,14 @@ def test_every_reason_has_a_rule_a_clause_and_a_remedy(reason: Reason) -> None:
 
 
 def test_no_entry_is_left_over() -> None:
-    assert set(CATALOGUE) == set(Reason)
+    assert set(CATALOGUE) == set(SYMPTOMS) == set(Reason)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_says_what_lies_behind_it_and_what_the_peer_sees(reason: Reason) -> None:
+    symptom = SYMPTOMS[reason]
+    assert symptom.cause.endswith(".")
+    assert symptom.at_peer.endswith(".")
 
 
 def test_a_remedy_names_store_service_and_node() -> None:

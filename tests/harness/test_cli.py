@@ -186,3 +186,26 @@ def test_a_lab_stays_up_until_it_is_interrupted_and_tells_where_the_evidence_is(
     assert "lab stopped; evidence:" in rest
     (client,) = (tmp_path / "runs").glob("*/clients/client.pem")
     assert client.stat().st_mode & 0o777 == 0o600
+
+
+def test_verdicts_says_what_a_reason_means() -> None:
+    done = harness("verdicts", "subject", "context")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("subject not in context\n  cause:")
+    assert "remedy:        Add the peer in System > Security > TLS Peer Subjects" in done.stdout
+    (entry,) = json.loads(harness("verdicts", "SUBJECT_NOT_IN_CONTEXT", "--json").stdout)
+    assert (entry["clause"], entry["at_peer"].split(".")[0]) == ("G19", "Alert unknown_ca")
+
+
+def test_verdicts_without_words_lists_all_and_refuses_unknown_ones() -> None:
+    assert "no certificate" in harness("verdicts").stdout
+    done = harness("verdicts", "bad", "weather")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "`imp-harness verdicts` lists them all" in done.stderr
+
+
+def test_the_page_of_verdicts_is_up_to_date() -> None:
+    page = Path(__file__).parents[2] / "docs" / "verdicts.md"
+    assert page.read_text(encoding="utf-8") == harness("verdicts", "--markdown").stdout, (
+        "run `imp-harness verdicts --markdown > docs/verdicts.md`"
+    )
