@@ -213,8 +213,11 @@ def encode_entry(entry: Entry) -> dict[str, Any]:
         case Opened():
             return head | {"event": "opened", "connection": asdict(entry.connection)}
         case Judged():
-            name = {"connection": entry.connection.id, "node": entry.connection.node}
-            return head | {"event": "judged"} | name | {"verdict": encode_verdict(entry.verdict)}
+            connection = entry.connection
+            name = {"connection": connection.id, "node": connection.node, "service": connection.service}
+            # A connection that nobody accepted was never opened, so the peer is named here.
+            peer = {"peer": connection.peer}
+            return head | {"event": "judged"} | name | peer | {"verdict": encode_verdict(entry.verdict)}
         case MessageSeen():
             return (
                 head
@@ -256,6 +259,7 @@ def encode_verdict(verdict: Verdict) -> dict[str, Any]:
 def _encode_certificate(certificate: PresentedCertificate) -> dict[str, Any]:
     return {
         "subject": certificate.subject,
+        "common_name": certificate.common_name,
         "issuer": certificate.issuer,
         "names": list(certificate.subject_alternative_names),
         "serial": certificate.serial,
