@@ -77,8 +77,12 @@ class DatabaseImStore(MemoryImStore):
         return store
 
     async def aclose(self) -> None:
-        """Write what waits."""
+        """Write what waits; whoever waits for this may be cut off, and the writing goes on."""
         await self._writes.aclose()
+
+    async def finished(self) -> None:
+        """Wait until what `aclose` left is written."""
+        await self._writes.finished()
 
     @property
     def is_behind(self) -> bool:

@@ -1,10 +1,13 @@
 """Writes that follow memory into the database: together, in order, and again where the database fails."""
 
 import asyncio
+import itertools
 import logging
+from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Delete, delete, insert
+from sqlalchemy import bindparam, delete, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from certs.errors import ConfigError
 from harness.configuration.database import Database
@@ -29,7 +32,10 @@ BEHIND: Final = 4_000
 "Archive entries that wait before those who send are read more slowly."
 
 CHUNK: Final = 1000
-"Archive entries of one transaction; encoding more would hold up the loop."
+"Archive entries, and rows, of one transaction; encoding more would hold up the loop."
+
+LAST_ATTEMPTS: Final = 3
+"How often what waits at the end is tried while the database fails, as when another node holds its lock."
 
 _log: Final = logging.getLogger(__name__)
 
@@ -50,7 +56,9 @@ class WriteBehind:
         self._timer: TimerHandle | None = None
         self._delay = DELAY
         self._tasks = TaskKeeper()
-        self._lock = asyncio.Lock()
+        self._flushing: asyncio.Task[None] | None = None
+        self._failure: ConfigError | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def is_full(self) -> bool:
@@ -81,31 +89,39 @@ class WriteBehind:
     async def flush(self) -> None:
         """Write all that waits; what is not written for a failure still waits.
 
+        Whoever waits for this may be cut off, the writing is not: nobody could tell what it committed.
         Raises ConfigError where the database fails.
         """
-        async with self._lock:
-            while self._rows or self._archive:
-                await self._write_some()
-            self._delay = DELAY
+        if self._flushing is None:
+            self._flushing = self._tasks.start(self._write_all(), name="write users' data")
+        await asyncio.shield(self._flushing)
+        if self._failure is not None:
+            raise ConfigError(str(self._failure)) from self._failure
 
     async def aclose(self) -> None:
-        """Write what waits, and end; where the database fails, the log says what was lost."""
-        await self._tasks.close()
-        try:
-            await self.flush()
-        except ConfigError as error:
-            lost = len(self._rows) + len(self._archive)
-            _log.error("%s: %d changes of users' data are lost: %s", self._node, lost, error)
+        """Write what waits, and end; where the database fails, the log says what was lost.
+
+        Whoever waits for this may be cut off: the writing goes on, and `finished` waits for it.
+        """
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+        if self._closing is None:
+            self._closing = self._tasks.start(self._write_the_rest(), name="write the last of users' data")
+        await asyncio.shield(self._closing)
+
+    async def finished(self) -> None:
+        """Wait until what `aclose` left is written, or lost."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
 
     def _schedule(self) -> None:
-        if self._timer is None:
+        if self._timer is None and self._closing is None:
             self._timer = self._clock.call_at(self._clock.monotonic() + self._delay, self._is_due)
 
     def _is_due(self) -> None:
         self._timer = None
-        self._tasks.start(self._flush_or_wait(), name="write users' data")
+        self._tasks.start(self._flush_or_wait(), name="flush users' data")
 
     async def _flush_or_wait(self) -> None:
         try:
@@ -115,18 +131,37 @@ class WriteBehind:
             _log.warning("%s: users' data wait to be written, next attempt soon: %s", self._node, error)
             self._schedule()
 
+    async def _write_the_rest(self) -> None:
+        for attempt in range(1, LAST_ATTEMPTS + 1):
+            try:
+                await self.flush()
+                return
+            except ConfigError as error:
+                if attempt == LAST_ATTEMPTS:
+                    lost = len(self._rows) + len(self._archive)
+                    _log.error("%s: %d changes of users' data are lost: %s", self._node, lost, error)
+
+    async def _write_all(self) -> None:
+        self._failure = None
+        try:
+            while self._rows or self._archive:
+                await self._write_some()
+            self._delay = DELAY
+        except ConfigError as error:
+            self._failure = error
+        finally:
+            self._flushing = None
+
     async def _write_some(self) -> None:
-        rows, self._rows = self._rows, {}
+        rows = dict(itertools.islice(self._rows.items(), CHUNK))
+        for key in rows:
+            del self._rows[key]
         entries, self._archive = self._archive[:CHUNK], self._archive[CHUNK:]
         try:
             async with self._database.write() as session:
-                for (table, key), row in rows.items():
-                    if row is None:
-                        await session.execute(_delete(table, key))
-                    else:
-                        await session.merge(row)
+                connection = await session.connection()  # no objects: there may be many
+                await _write_rows(connection, rows.items())
                 if entries:
-                    connection = await session.connection()  # no objects: there are many
                     await connection.execute(_INSERT, _values(entries))
         except BaseException:
             self._rows = {**rows, **self._rows}
@@ -134,14 +169,29 @@ class WriteBehind:
             raise
 
 
+async def _write_rows(connection: AsyncConnection, rows: Iterable[tuple[Key, Row | None]]) -> None:
+    """Take out what each table has of these rows, and put in those that are there now."""
+    gone: dict[type[Row], list[dict[str, object]]] = {}
+    present: dict[type[Row], list[dict[str, object]]] = {}
+    for (table, key), row in rows:
+        columns = table.__mapper__.primary_key
+        gone.setdefault(table, []).append(
+            {f"key_{column.name}": part for column, part in zip(columns, key, strict=True)}
+        )
+        if row is not None:
+            values = {each.key: getattr(row, each.key) for each in table.__mapper__.column_attrs}
+            present.setdefault(table, []).append(values)
+    for table, keys in gone.items():
+        columns = table.__mapper__.primary_key
+        matching = (column == bindparam(f"key_{column.name}") for column in columns)
+        await connection.execute(delete(table).where(*matching), keys)
+    for table, there in present.items():
+        await connection.execute(insert(table.__table__), there)  # type: ignore[arg-type]
+
+
 def _key(row: Row) -> Key:
     table = type(row)
     return table, tuple(table.__mapper__.primary_key_from_instance(row))
-
-
-def _delete(table: type[Row], key: tuple[Any, ...]) -> Delete:
-    columns = table.__mapper__.primary_key
-    return delete(table).where(*(column == part for column, part in zip(columns, key, strict=True)))
 
 
 def _values(entries: list[ArchiveEntry]) -> list[dict[str, object]]:

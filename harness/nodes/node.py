@@ -4,6 +4,7 @@ Nodes share nothing but sockets and the cluster's database, also where they run 
 """
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -39,6 +40,11 @@ from proxies.sip.trunk.cucm_trunk import CallManager
 from proxies.tasks import TaskKeeper
 
 _KEY_STORE_DIRECTORY: Final = "certificates"
+
+_LAST_WRITES: Final = 60.0
+"Seconds that a node which shuts down waits for its database to take the last of users' data."
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +146,13 @@ class Node(ABC, Generic[PlanT, SettingsT]):
             await self.later.join()
             return await self.services.shut_down()
         finally:
-            await self._database.aclose()
+            try:
+                await self._finish_writing()
+            finally:
+                await self._database.aclose()
+
+    async def _finish_writing(self) -> None:
+        """Wait for what stopped services still write to the database."""
 
     async def take_snapshot(self, service: ServiceName) -> Snapshot[PlanT, SettingsT]:
         """Return what a service would start with now.
@@ -221,7 +233,7 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
     ) -> None:
         key_store = KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
         self._replica = Replica(plan, cluster, database, key_store)
-        xmpp = XmppServices(self._replica, key_store, database)
+        xmpp = self._xmpp = XmppServices(self._replica, key_store, database)
         super().__init__(plan, cluster, surroundings, database, {**xmpp.builders(), **SIP_SERVICES})
         self.configuration = ImpConfiguration(database)
         "The cluster's settings, as this node reads and writes them."
@@ -232,6 +244,14 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
         """Prepare as every node does, and tell the cluster of this node's XMPP certificate (G22)."""
         await super().prepare()
         await self._replica.publish()
+
+    async def _finish_writing(self) -> None:
+        """Wait for users' data: a service that was left behind after its time writes on."""
+        try:
+            async with asyncio.timeout(_LAST_WRITES):
+                await self._xmpp.finished()
+        except TimeoutError:
+            _log.error("%s: users' data were not written within %g s", self.plan.name, _LAST_WRITES)
 
     async def specify(self, purpose: CertificatePurpose) -> CertificateSpec:
         """Return what a new certificate is to say: those for XMPP may carry the domain name (G24)."""

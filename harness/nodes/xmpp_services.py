@@ -38,6 +38,12 @@ class XmppServices:
         self._database = database
         self._key_store = key_store
         self._attachment = RouterAttachment()
+        self._store: DatabaseImStore | None = None
+
+    async def finished(self) -> None:
+        """Wait until all that a stopped router has left to write is in the database."""
+        if self._store is not None:
+            await self._store.finished()
 
     def builders(self) -> Mapping[ServiceName, Callable[[ImpSnapshot, ServiceEnvironment], Service]]:
         """Return how each service is built, in the order in which they start."""
@@ -161,5 +167,7 @@ class XmppServices:
         return tuple(each.pem for each in self._key_store.trust(TrustStoreName.CUP_XMPP_TRUST))
 
     async def _open_store(self, node: str, clock: SchedulingClock) -> OpenImStore:
+        await self.finished()  # else what the last router did would come after what this one reads
         domain = self._replica.conference_domain
-        return await DatabaseImStore.open(self._database, clock, node=node, conference_domain=domain)
+        self._store = await DatabaseImStore.open(self._database, clock, node=node, conference_domain=domain)
+        return self._store
