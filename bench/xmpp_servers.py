@@ -23,6 +23,7 @@ from bench.peers import PATIENCE, require
 from bench.servers import load
 from harness.configuration.database import Database, sqlite_url
 from harness.im_store.store import DatabaseImStore
+from harness.replication.component_places import DatabaseComponentPlaces
 from proxies.clock import LoopClock
 from proxies.observer import NullObserver
 from proxies.xmpp.clients.connection_manager import ConnectionManager, ConnectionManagerSettings
@@ -105,6 +106,7 @@ async def serve_lab(folder: Path, node: int, *, archive: bool = False) -> None:
         attachment=attachment,
         directory=directory,
         trusted=lambda: trusted,
+        places=DatabaseComponentPlaces(database, fqdn),
         open_store=open_store,
         clock=clock,
         observer=observer,

@@ -212,6 +212,23 @@ CATALOGUE: Final[Mapping[Reason, Explanation]] = MappingProxyType(
             "G22",
             "Check that Cisco Intercluster Sync Agent runs on both nodes and that the clusters are peers.",
         ),
+        Reason.UNKNOWN_COMPONENT: Explanation(
+            "A component may attach whose domain is among the cluster's components.",
+            "RFC 6120 4.9.3.6",
+            "Add the domain with a secret as [[clusters.components]] of this cluster to the lab file, or correct the "
+            "domain that the component is set up with.",
+        ),
+        Reason.WRONG_COMPONENT_HANDSHAKE: Explanation(
+            "A component proves with the digest of stream id and secret that it knows its secret.",
+            "XEP-0114 3",
+            "Give the component the secret that [[clusters.components]] in the lab file has for its domain; the "
+            "digest is SHA-1 in small hexadecimal letters, of the stream's id followed by the secret.",
+        ),
+        Reason.FORGED_COMPONENT_SENDER: Explanation(
+            "A component sends from addresses in its own domain.",
+            "RFC 6120 4.9.3.9",
+            "Let the component set `from` to its domain or to an address in it.",
+        ),
         Reason.NOT_HOME_NODE: Explanation(
             "A user logs in at the node that the user is assigned to.",
             "RFC 6120 4.9.3.19",

@@ -89,6 +89,7 @@ async def _show_lab(lab: "Lab", files: "ClientFiles | None") -> None:
             "", "Cisco XCP Connection Manager", where, str(ports.xmpp_client), "XMPP clients, STARTTLS"
         )
         table.add_row("", "Cisco XCP Router", where, str(ports.xcp_router), "XCP routers of other nodes")
+        table.add_row("", "", where, str(ports.xcp_component), "external components (XEP-0114)")
         service = "Cisco XCP XMPP Federation Connection Manager"
         table.add_row("", service, where, str(ports.xmpp_federation), "servers of other domains, STARTTLS")
         table.add_row("", "Cisco Tomcat", where, str(ports.tomcat), f"https://{where}:{ports.tomcat}/")

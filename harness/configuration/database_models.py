@@ -100,6 +100,15 @@ class XmppNodeRow(Row):
     certificate: Mapped[str]
 
 
+class ComponentPlaceRow(Row):
+    """Which node's router an external component is attached to (XEP-0114)."""
+
+    __tablename__ = "component_places"
+
+    domain: Mapped[str] = mapped_column(primary_key=True)
+    node: Mapped[str]
+
+
 class PeerUserRow(Row):
     """A user of another cluster, as synchronised."""
 

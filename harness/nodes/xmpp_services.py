@@ -17,6 +17,7 @@ from harness.configuration.database import Database
 from harness.configuration.snapshots import ImpSnapshot
 from harness.im_store.store import DatabaseImStore
 from harness.nodes.service_control import Service, ServiceEnvironment
+from harness.replication.component_places import DatabaseComponentPlaces
 from harness.replication.replica import Replica
 from harness.replication.sync_agent import InterclusterSyncAgent
 from proxies.clock import SchedulingClock
@@ -71,6 +72,8 @@ class XmppServices:
                 fqdn=node.fqdn,
                 address=node.address,
                 port=node.ports.xcp_router,
+                component_port=node.ports.xcp_component,
+                components=snapshot.cluster.components,
                 domains=frozenset({node.domain}),
                 conference_domain=self._replica.conference_domain,
                 secure_mode=snapshot.settings.secure_modes.router_to_router,
@@ -79,6 +82,7 @@ class XmppServices:
             attachment=self._attachment,
             directory=self._replica,
             trusted=self._trusted,
+            places=DatabaseComponentPlaces(self._database, node.fqdn),
             open_store=lambda: self._open_store(node.name, environment.clock),
             clock=environment.clock,
             observer=environment.observer,

@@ -110,6 +110,9 @@ class ImpPorts(_Ports):
     xcp_router: Port = 7400
     "XCP router to router."
 
+    xcp_component: Port = 5347
+    "External components of the XCP router (XEP-0114)."
+
     xmpp_client: Port = 5222
     "XMPP clients."
 
@@ -171,6 +174,19 @@ class CucmNodeEntry(_Table):
     "Where its services listen."
 
 
+class ComponentEntry(_Table):
+    """An external component that may attach to the XCP routers of a cluster (XEP-0114)."""
+
+    domain: Domain
+    "Its domain, which no cluster and no other component has."
+
+    secret: SecretStr = Field(min_length=8, max_length=1024)
+    "What it proves in its handshake that it knows."
+
+    name: Annotated[str, Field(max_length=100)] = ""
+    "What service discovery calls it."
+
+
 class ImpClusterEntry(_Table):
     """A cluster of IM and Presence nodes; the first one is the publisher."""
 
@@ -191,6 +207,9 @@ class ImpClusterEntry(_Table):
 
     nodes: tuple[ImpNodeEntry, ...] = Field(min_length=1, max_length=6)
     "Its nodes."
+
+    components: tuple[ComponentEntry, ...] = Field(default=(), max_length=20)
+    "Its external components."
 
 
 class CucmClusterEntry(_Table):
@@ -290,7 +309,23 @@ class LabFile(_Table):
                     + did_you_mean(user.home_node, homes),
                 )
         self._check_foreign_domains()
+        self._check_components()
         return self
+
+    def _check_components(self) -> None:
+        components = [
+            (("clusters", i, "components", j, "domain"), component.domain)
+            for i, cluster in enumerate(self.clusters)
+            if isinstance(cluster, ImpClusterEntry)
+            for j, component in enumerate(cluster.components)
+        ]
+        refuse_doubles(components)
+        taken = {cluster.domain or self.domain: "a cluster's presence domain" for cluster in self.clusters}
+        taken |= {foreign.domain: "a foreign domain" for foreign in self.foreign_domains}
+        for path, domain in components:
+            if domain in taken or domain.startswith("conference-"):
+                use = taken.get(domain, "kept for text conferences")
+                refuse(path, f"expected a domain of the component's own, seen {domain!r}: it is {use}")
 
     def _check_foreign_domains(self) -> None:
         refuse_doubles(

@@ -93,7 +93,11 @@ def _explain(detail: ErrorDetails) -> str:
         return "expected a value, seen none"
     if detail["type"].startswith("union_tag"):
         return f'{_expected(detail)}; every cluster has kind = "imp" or kind = "cucm"'
-    seen = "" if "password" in str(detail["loc"][-1:]) else f", seen {_shorten(detail['input'])}"
+    seen = (
+        ""
+        if any(word in str(detail["loc"][-1:]) for word in ("password", "secret"))
+        else f", seen {_shorten(detail['input'])}"
+    )
     return _expected(detail) + seen + _near_matches(detail)
 
 

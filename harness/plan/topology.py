@@ -16,6 +16,7 @@ from harness.plan.lab_file import (
     ImpPorts,
     LabFile,
 )
+from proxies.xmpp.router.components import Component
 
 FIRST_NODE: Final = 11
 "The place in the range that the first node gets; those before it are for the lab's own use."
@@ -78,6 +79,9 @@ class ClusterPlan:
 
     cucm: tuple[CucmNodePlan, ...] = ()
     "Its CUCM nodes."
+
+    components: tuple[Component, ...] = ()
+    "The external components that may attach to its routers."
 
     web_client_origins: frozenset[str] | None = None
     "The pages whose browsers may use the web connection managers; None for every page."
@@ -171,6 +175,10 @@ def _plan_cluster(
                 kind=ClusterKind.IMP,
                 domain=domain,
                 imp=imp,
+                components=tuple(
+                    Component(domain=one.domain, secret=one.secret.get_secret_value(), name=one.name)
+                    for one in cluster.components
+                ),
                 web_client_origins=None if origins is None else frozenset(origins),
             )
         case CucmClusterEntry():

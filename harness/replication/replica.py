@@ -15,7 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from harness.configuration.database import Database
-from harness.configuration.database_models import PeerUserRow, ServiceRunRow, SettingRow, UserRow, XmppNodeRow
+from harness.configuration.database_models import (
+    ComponentPlaceRow,
+    PeerUserRow,
+    ServiceRunRow,
+    SettingRow,
+    UserRow,
+    XmppNodeRow,
+)
 from harness.plan.topology import ClusterPlan, ImpNodePlan, conference_domain
 from proxies.xmpp.router.directory import RouterAddress
 from proxies.xmpp.sasl.scram_keys import UserCredentials, make_credentials
@@ -162,6 +169,7 @@ class Replica:
                     )
                 )
             )
+            places = {row.domain: row.node for row in await session.scalars(select(ComponentPlaceRow))}
             peers = {user.user_id: user.home_node for user in await session.scalars(select(PeerUserRow))}
         names = {plan.name: plan.fqdn for plan in self._cluster.imp}
         federating.discard(self._plan.name)
@@ -175,7 +183,7 @@ class Replica:
             }
         )
         self._passwords = passwords
-        self._components = {node.conference_domain: node.fqdn for node in nodes}
+        self._components = {**places, **{node.conference_domain: node.fqdn for node in nodes}}
         self._trust(others)
         self._stamp = stamp
         return True

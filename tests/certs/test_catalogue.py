@@ -14,7 +14,7 @@ from certs.verdict import Reason
 def test_every_reason_has_a_rule_a_clause_and_a_remedy(reason: Reason) -> None:
     explanation = explain(reason)
     assert explanation.rule.endswith(".")
-    assert re.fullmatch(r"G\d\d|RFC \d+ [\w.]+", explanation.clause)
+    assert re.fullmatch(r"G\d\d|RFC \d+ [\w.]+|XEP-\d{4} [\w.]+", explanation.clause)
     assert bool(explanation.remedy) is (reason is not Reason.ACCEPTED)
     assert "{" not in explanation.remedy
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.plan.lab_file import parse_lab_file
+from harness.plan.lab_file import ImpClusterEntry, parse_lab_file
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "message_needs_restart.py"
@@ -33,6 +33,14 @@ def test_the_lab_file_of_the_federation_page_can_be_used() -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     lab_file = parse_lab_file(text, source="docs/federation.md")
     assert [foreign.domain for foreign in lab_file.foreign_domains] == ["montague.example"]
+
+
+def test_the_lab_file_of_the_component_page_can_be_used() -> None:
+    page = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    cluster = parse_lab_file(text, source="docs/components.md").clusters[0]
+    assert isinstance(cluster, ImpClusterEntry)
+    assert [component.domain for component in cluster.components] == ["echo.lab.example"]
 
 
 def test_links_between_documents_lead_somewhere() -> None:

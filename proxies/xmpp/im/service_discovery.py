@@ -1,5 +1,6 @@
 """Service discovery of the server and of its users' accounts (XEP-0030, RFC 6121 8.5.2)."""
 
+from collections.abc import Callable, Iterable
 from xml.etree import ElementTree as ET
 
 from certs.errors import RemoteProtocolError
@@ -25,6 +26,7 @@ class ServiceDiscovery:
         self._server_features = {ns.CAPS, MESSAGES_OFFLINE}
         self._account_features: set[str] = set()
         self._items: dict[Jid, str] = {}
+        self._more_items: list[Callable[[], Iterable[tuple[str, str]]]] = []
         table.register(ns.DISCO_INFO, "query", self._info, IqScope.ANY)
         table.register(ns.DISCO_ITEMS, "query", self._items_of, IqScope.ANY)
 
@@ -43,6 +45,10 @@ class ServiceDiscovery:
     def add_item(self, jid: Jid, name: str) -> None:
         """Show a component, as the room service, among the server's items."""
         self._items[jid] = name
+
+    def add_items(self, items: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        """Show what comes and goes among the server's items; asked for addresses and names at each query."""
+        self._more_items.append(items)
 
     def capabilities(self) -> ET.Element:
         """Return the server's `<c/>`, for its stream features."""
@@ -75,6 +81,8 @@ class ServiceDiscovery:
         query = _query(ns.DISCO_ITEMS, node)
         if request.account is None:
             items = {str(jid): name for jid, name in self._items.items()}
+            for more in self._more_items:
+                items.update(more())
         else:
             items = {resource.address: "" for resource in self._node.available(request.account)}
         for jid, name in items.items():

@@ -32,12 +32,14 @@ class StanzaRouter:
         domains: frozenset[str],
         directory: XmppDirectory,
         links: Links,
+        external: frozenset[str] = frozenset(),
     ) -> None:
-        """Take this node's full name and the domains whose users the clusters have."""
+        """Take this node's full name, the domains whose users the clusters have, and those of external components."""
         self._node = node
         self._domains = domains
         self._directory = directory
         self._links = links
+        self._external = external
         self._components: dict[str, Deliver] = {}
         self.home: Deliver | None = None
         "Takes what is for this node's users and for the domains themselves: the session manager."
@@ -79,8 +81,15 @@ class StanzaRouter:
             self._route_to_user(stanza, to)
         elif (component := self._components.get(domain)) is not None:
             component(stanza)
-        elif (node := self._directory.component_node(domain)) is not None and node != self._node:
+        elif (
+            # A link's stanza goes no further: while a component moves, two routers may each think it is at the other.
+            not (over_link and domain in self._external)
+            and (node := self._directory.component_node(domain)) is not None
+            and node != self._node
+        ):
             self._links.send(node, stanza)
+        elif domain in self._external:
+            self.bounce(stanza, StanzaErrorCondition.SERVICE_UNAVAILABLE, f"no component is {domain} now")
         elif self.federation is not None:
             self.federation(stanza)
         elif not over_link and (node := self._directory.federation_node()) is not None:

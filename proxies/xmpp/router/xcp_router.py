@@ -1,6 +1,6 @@
 """Cisco XCP Router: brings stanzas to users, components and other routers (G22)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, Protocol
@@ -24,6 +24,8 @@ from proxies.xmpp.muc.service import MucService
 from proxies.xmpp.muc.values import MucSettings, RoomStore
 from proxies.xmpp.router.accepted_link import AcceptedLink, ResumableLinks
 from proxies.xmpp.router.attachment import RouterAttachment
+from proxies.xmpp.router.component_listener import ComponentListener, ComponentPlaces
+from proxies.xmpp.router.components import Component
 from proxies.xmpp.router.directory import XmppDirectory
 from proxies.xmpp.router.link import LinkLimits, RouterLink
 from proxies.xmpp.router.routing import StanzaRouter
@@ -71,6 +73,12 @@ class XcpRouterSettings:
     domains: frozenset[str]
     "The presence domains."
 
+    component_port: int = 5347
+    "Where external components attach (XEP-0114)."
+
+    components: tuple[Component, ...] = ()
+    "The external components that may attach."
+
     conference_domain: str
     "The domain of the text conferences that this node has (XEP-0045)."
 
@@ -97,6 +105,7 @@ class XcpRouter:
         attachment: RouterAttachment,
         directory: XmppDirectory,
         trusted: LiveTrust,
+        places: ComponentPlaces,
         open_store: Callable[[], Awaitable[OpenImStore]],
         clock: SchedulingClock,
         observer: Observer,
@@ -117,7 +126,20 @@ class XcpRouter:
             else None
         )
         self._stanza_router = StanzaRouter(
-            node=settings.fqdn, domains=settings.domains, directory=directory, links=self
+            node=settings.fqdn,
+            domains=settings.domains,
+            directory=directory,
+            links=self,
+            external=frozenset(one.domain for one in settings.components),
+        )
+        self._components = ComponentListener(
+            settings.components,
+            node=settings.node,
+            stanza_router=self._stanza_router,
+            places=places,
+            pace=self.pace,
+            clock=clock,
+            observer=observer,
         )
         self._sessions: SessionManager
         self._conferences: MucService
@@ -158,10 +180,12 @@ class XcpRouter:
         )
         try:
             await listener.start(settings.address, settings.port)
+            self._listener = listener
+            await self._components.start(settings.address, settings.component_port)
         except BaseException:
+            await listener.close("the start failed")
             await self._store.aclose()
             raise
-        self._listener = listener
         for fqdn in self._directory.routers():
             self._link(fqdn)
         self._attachment.router_started(self)
@@ -170,6 +194,7 @@ class XcpRouter:
         """End all sessions and links, and write what the users' data still waits for."""
         self._attachment.router_stopped()
         self._conferences.close()
+        await self._components.stop()
         for link in self._links.values():
             link.close()
         if self._listener is not None:
@@ -256,6 +281,13 @@ class XcpRouter:
         self._conferences = MucService(settings, self._stanza_router.route, store, self._clock)
         self._stanza_router.attach(domain, self._conferences.receive)
         self._sessions.discovery.add_item(Jid.parse(domain), settings.name)
+        self._sessions.discovery.add_items(self._attached_components)
+
+    def _attached_components(self) -> Iterator[tuple[str, str]]:
+        for one in self._settings.components:
+            here = one.domain in self._stanza_router.components
+            if here or self._directory.component_node(one.domain) not in (None, self._settings.fqdn):
+                yield one.domain, one.name
 
     def _is_home(self, user: Jid) -> bool:
         return self._directory.home_node(user.localpart) == self._settings.fqdn

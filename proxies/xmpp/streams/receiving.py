@@ -220,9 +220,8 @@ class ReceivingStream(XmppStream):
         if secret is None or not hmac.compare_digest(expected.encode(), nonza.text.lower().encode()):
             failure = SaslFailure(SaslErrorCondition.NOT_AUTHORIZED, detail="the handshake does not match")
             self._events.append(AuthenticationFailed("handshake", failure))
-            raise RemoteProtocolError(
-                f"the handshake of {self.domain} does not match its secret", reply=Condition.NOT_AUTHORIZED
-            )
+            self.fail(Condition.NOT_AUTHORIZED, f"the handshake of {self.domain} does not match its secret")
+            return
         self._outgoing.append(Nonza("", "handshake").encode())
         self.peer = Jid.parse(self.domain)
         self.peer_trusted()

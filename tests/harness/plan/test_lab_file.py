@@ -12,6 +12,7 @@ from certs.errors import ConfigError
 from certs.issuing import KeyAlgorithm
 from harness.plan.lab_file import (
     CertificateSource,
+    ImpClusterEntry,
     load_lab_file,
     load_topology,
     parse_lab_file,
@@ -206,3 +207,41 @@ def test_a_lab_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_any_text_gives_a_lab_file_or_a_config_error(text: str, place: int) -> None:
     with contextlib.suppress(ConfigError):
         parse_lab_file(SMALL[:place] + text + SMALL[place:], source="lab.toml")
+
+
+COMPONENT = """
+[[clusters.components]]
+domain = "{domain}"
+secret = "{secret}"
+"""
+
+
+def with_components(*domains: str, secret: str = "long enough") -> str:
+    parts = "".join(COMPONENT.format(domain=domain, secret=secret) for domain in domains)
+    return SMALL.replace('address = "127.20.0.20"\n', f'address = "127.20.0.20"\n{parts}')
+
+
+def test_a_cluster_has_external_components() -> None:
+    lab_file = parse_lab_file(with_components("echo.lab.example", "sms.example"), source="lab.toml")
+    (cluster, _) = lab_file.clusters
+    assert isinstance(cluster, ImpClusterEntry)
+    assert [one.domain for one in cluster.components] == ["echo.lab.example", "sms.example"]
+    assert "long enough" not in repr(lab_file)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (with_components("echo.lab.example", "echo.lab.example"), "echo.lab.example"),
+        (with_components("lab.example"), "it is a cluster's presence domain"),
+        (with_components("conference-1-imp.lab.example"), "it is kept for text conferences"),
+        (with_components("Echo.lab.example"), "expected a domain name in small letters"),
+        (with_components("echo.lab.example", secret="short"), "at least 8"),
+    ],
+)
+def test_a_component_that_cannot_be_is_named(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        parse_lab_file(text, source="lab.toml")
+    assert complaint in str(refusal.value)
+    assert "components[" in str(refusal.value)
+    assert "short" not in str(refusal.value)

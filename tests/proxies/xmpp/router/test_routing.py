@@ -80,3 +80,66 @@ def test_where_nobody_federates_it_bounces() -> None:
     made.route(MESSAGE)
     assert links.sent == []
     assert b"<remote-server-not-found" in home[0].encode()
+
+
+ECHO = "echo.lab.example"
+TO_ECHO = Stanza("message", {"from": ALICE, "to": f"parrot@{ECHO}"})
+
+
+class Places(Directory):
+    """A component is on a node, or nowhere."""
+
+    def __init__(self, node: str | None) -> None:
+        super().__init__("imp2.lab.example")
+        self._node = node
+
+    def component_node(self, domain: str) -> str | None:
+        return self._node if domain == ECHO else None
+
+
+def router_with_component(place: str | None) -> tuple[StanzaRouter, Sent, list[Stanza]]:
+    links, home = Sent(), list[Stanza]()
+    made = StanzaRouter(
+        node="imp1.lab.example",
+        domains=frozenset({"lab.example"}),
+        directory=Places(place),
+        links=links,
+        external=frozenset({ECHO}),
+    )
+    made.home = home.append
+    return made, links, home
+
+
+def test_an_attached_component_takes_what_is_for_its_domain() -> None:
+    made, links, home = router_with_component("imp2.lab.example")
+    attached: list[Stanza] = []
+    made.attach(ECHO, attached.append)
+    made.route(TO_ECHO)
+    assert (attached, links.sent, home) == ([TO_ECHO], [], [])
+
+
+def test_a_component_of_another_node_is_reached_over_the_link() -> None:
+    made, links, home = router_with_component("imp2.lab.example")
+    made.route(TO_ECHO)
+    assert (links.sent, home) == ([("imp2.lab.example", TO_ECHO)], [])
+
+
+def test_a_component_that_is_nowhere_is_unavailable_and_never_looked_for_by_federation() -> None:
+    made, links, home = router_with_component(None)
+    made.federation = links.sent.append  # type: ignore[assignment]
+    made.route(TO_ECHO)
+    assert not links.sent
+    (bounced,) = home
+    assert (
+        bounced.element().find(
+            "{jabber:client}error/{urn:ietf:params:xml:ns:xmpp-stanzas}service-unavailable"
+        )
+        is not None
+    )
+
+
+def test_while_a_component_moves_its_stanzas_go_in_no_circle() -> None:
+    made, links, home = router_with_component("imp2.lab.example")
+    made.route_from_link(TO_ECHO)
+    assert not links.sent
+    assert home[0].type == "error"

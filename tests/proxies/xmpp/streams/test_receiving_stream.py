@@ -10,10 +10,12 @@ from proxies.xmpp.jid import Jid
 from proxies.xmpp.sasl.common import SaslFailure
 from proxies.xmpp.stanza import Stanza
 from proxies.xmpp.streams.events import (
+    Authenticated,
     AuthenticationFailed,
     BindRequested,
     StreamClosed,
     StreamErrorReceived,
+    StreamEvent,
     StreamFailed,
     StreamOpened,
     TlsProceeding,
@@ -217,13 +219,26 @@ def test_an_exchange_that_goes_wrong_is_named(element: str, condition: SaslError
 
 
 @pytest.mark.parametrize(
-    ("secret", "error"), [("shared", ""), ("wrong", "not-authorized")], ids=["right", "wrong"]
+    ("secret", "last", "state"),
+    [
+        ("shared", Authenticated("handshake", Jid.parse("rooms.lab.example")), StreamState.ESTABLISHED),
+        (
+            "wrong",
+            StreamFailed(
+                StreamErrorCondition.NOT_AUTHORIZED,
+                "the handshake of rooms.lab.example does not match its secret",
+            ),
+            StreamState.CLOSED,
+        ),
+    ],
+    ids=["right", "wrong"],
 )
-def test_a_component_must_know_its_secret(secret: str, error: str) -> None:
+def test_a_component_must_know_its_secret(secret: str, last: StreamEvent, state: StreamState) -> None:
     owner = Owner(receive(replace(COMPONENTS, component_secrets={"rooms.lab.example": secret})))
     owner.feed(COMPONENT_HEADER)
     owner.feed(handshake(owner.stream))
-    assert owner.error == error
+    assert (owner.events[-1], owner.stream.state) == (last, state)
+    assert (b"<not-authorized " in owner.sent) == (secret == "wrong")
 
 
 def test_stanzas_before_authentication_end_the_stream() -> None:
