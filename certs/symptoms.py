@@ -157,6 +157,18 @@ SYMPTOMS: Final[Mapping[Reason, Symptom]] = MappingProxyType(
             "A router of no node of this cluster or a peer cluster, or one that speaks from another address.",
             "SASL failure not-authorized on port 7400, then the end of the stream.",
         ),
+        Reason.UNKNOWN_COMPONENT: Symptom(
+            "The component's domain is missing in the lab file, or written otherwise there.",
+            "Stream error host-unknown on port 5347, before the handshake.",
+        ),
+        Reason.WRONG_COMPONENT_HANDSHAKE: Symptom(
+            "The secrets differ, or the digest is not that of stream id and secret.",
+            "Stream error not-authorized after the handshake.",
+        ),
+        Reason.FORGED_COMPONENT_SENDER: Symptom(
+            "The component keeps the `from` of a stanza that it passes on.",
+            "Stream error invalid-from, and the end of the stream.",
+        ),
         Reason.NOT_HOME_NODE: Symptom(
             "The client was pointed at another node than its user's.",
             "The login succeeds, then stream error see-other-host with the home node.",

@@ -1,6 +1,5 @@
 """Where external components attach to the router (XEP-0114), and on which node of the cluster each one is."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -8,7 +7,7 @@ from typing import Final, Protocol
 
 from certs.errors import HarnessError
 from certs.purposes import ServiceName
-from proxies.clock import SchedulingClock, wait
+from proxies.clock import SchedulingClock, TimerHandle, wait
 from proxies.observer import ConnectionInfo, Observer
 from proxies.tasks import TaskKeeper
 from proxies.xmpp.conditions import StreamErrorCondition
@@ -76,7 +75,9 @@ class ComponentListener:
         )
         self._sessions: dict[str, ComponentSession] = {}
         self._told: set[str] = set()
-        self._news = asyncio.Event()
+        self._changed = False
+        self._telling = False
+        self._timer: TimerHandle | None = None
         self._tasks = TaskKeeper()
         self._numbers = count(1)
         self._listener: XmppListener | None = None
@@ -98,13 +99,14 @@ class ComponentListener:
         )
         await listener.start(address, port)
         self._listener = listener
-        self._tasks.start(self._keep_places(), name=f"{self._node} component places")
 
     async def stop(self) -> None:
         """End the components' streams with `system-shutdown`, and say that they are not here any more."""
         if self._listener is not None:
             await self._listener.close(f"{ServiceName.XCP_ROUTER} stops")
         await self._tasks.close()
+        if self._timer is not None:
+            self._timer.cancel()
         try:
             await self._places.remove(sorted(self._told))
         except HarnessError as error:
@@ -118,7 +120,7 @@ class ComponentListener:
         self._sessions[session.domain] = session
         self._router.attach(session.domain, session.deliver)
         self._told.discard(session.domain)  # said again, lest another node has just said otherwise
-        self._news.set()
+        self._look()
         if older is not None:
             older.end(StreamErrorCondition.CONFLICT, f"{session.domain} attached again")
 
@@ -127,25 +129,35 @@ class ComponentListener:
         if self._sessions.get(session.domain) is session:
             del self._sessions[session.domain]
             self._router.detach(session.domain)
-            self._news.set()
+            self._look()
 
     # Inside.
 
-    async def _keep_places(self) -> None:
-        """Tell the cluster what is attached here, and let go what has attached elsewhere since."""
-        while True:
-            try:
-                async with asyncio.timeout(None if not self._sessions else INTERVAL):
-                    await self._news.wait()
-            except TimeoutError:
-                pass
-            self._news.clear()
-            try:
-                await self._synchronise()
-            except HarnessError as error:
-                _log.warning("%s: components' places cannot be told: %s", self._node, error)
-                await wait(self._clock, INTERVAL)
-                self._news.set()
+    def _look(self) -> None:
+        """Tell the cluster what is attached here, and look again as long as there is something."""
+        self._changed = True
+        if not self._telling:
+            self._telling = True
+            self._tasks.start(self._tell(), name=f"{self._node} component places")
+
+    async def _tell(self) -> None:
+        try:
+            while self._changed:
+                self._changed = False
+                try:
+                    await self._synchronise()
+                except HarnessError as error:
+                    _log.warning("%s: components' places cannot be told: %s", self._node, error)
+                    await wait(self._clock, INTERVAL)
+                    self._changed = True
+        finally:
+            self._telling = False
+        if self._sessions and self._timer is None:
+            self._timer = self._clock.call_at(self._clock.monotonic() + INTERVAL, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._look()
 
     async def _synchronise(self) -> None:
         for domain in [each for each in self._sessions if each not in self._told]:
