@@ -12,7 +12,7 @@ from typing import Annotated  # noqa: E402
 import typer  # noqa: E402
 
 from certs.errors import HarnessError  # noqa: E402
-from harness.cli import certificates, coverage, lab, ladder, scenario, verdicts  # noqa: E402
+from harness.cli import certificates, coverage, lab, ladder, probe, scenario, verdicts  # noqa: E402
 
 app = typer.Typer(
     help="A lab of Cisco IM and Presence clusters and CUCM nodes on real TLS, SIP and XMPP sockets.\n\n"
@@ -25,6 +25,7 @@ app.add_typer(scenario.app, name="scenario")
 app.add_typer(certificates.app, name="certs")
 app.command("coverage")(coverage.coverage)
 app.command("ladder")(ladder.ladder)
+app.command("probe")(probe.probe)
 app.command("up")(lab.up)
 app.command("verdicts")(verdicts.verdicts)
 
