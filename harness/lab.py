@@ -6,9 +6,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from certs.authority import CertificateAuthority
 from certs.errors import ConfigError
@@ -17,12 +17,15 @@ from harness.configuration.cluster_settings import User
 from harness.configuration.database import Database
 from harness.configuration.provisioning import database_url, provision_cluster
 from harness.near_matches import did_you_mean
+from harness.nodes.making import make_node
 from harness.nodes.node import CucmNode, ImpNode, NodeSurroundings
 from harness.nodes.service_state import ServiceFailed
 from harness.plan.addresses import LOOPBACK, reserve_range
 from harness.plan.lab_file import CertificateSource, CucmClusterEntry, ImpClusterEntry, LabFile
 from harness.plan.names import LabNames
 from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan, LabPlan, plan_lab
+from harness.processes.orders import order_for
+from harness.processes.process_node import ProcessNode
 from proxies.clock import LoopClock
 from proxies.observer import NullObserver, Observer
 
@@ -33,7 +36,13 @@ class Lab:
     """All nodes of a lab file, up on their own addresses. Made by `Lab.start`."""
 
     def __init__(
-        self, plan: LabPlan, lab_file: LabFile, work_directory: Path, clock: LoopClock, observer: Observer
+        self,
+        plan: LabPlan,
+        lab_file: LabFile,
+        work_directory: Path,
+        clock: LoopClock,
+        observer: Observer,
+        network: IPv4Network,
     ) -> None:
         self.plan = plan
         "Clusters and nodes with names and addresses."
@@ -48,6 +57,7 @@ class Lab:
         self.boot_seconds = 0.0
         "How long it took until all services had started."
         self._lab_file = lab_file
+        self._network = network
         self._nodes: dict[str, ImpNode | CucmNode] = {}
 
     @classmethod
@@ -68,7 +78,14 @@ class Lab:
         with _hold(work_directory), reserve_range(lab_file.address_range) as reserved:
             plan = plan_lab(lab_file, reserved.network)
             _warn_of_addresses(plan)
-            lab = cls(plan, lab_file, work_directory, clock or LoopClock(), observer or NullObserver())
+            lab = cls(
+                plan,
+                lab_file,
+                work_directory,
+                clock or LoopClock(),
+                observer or NullObserver(),
+                reserved.network,
+            )
             try:
                 await lab._boot()
                 lab.boot_seconds = time.perf_counter() - began
@@ -79,12 +96,14 @@ class Lab:
     @property
     def imp(self) -> tuple[ImpNode, ...]:
         """The IM and Presence nodes, in the lab file's order."""
-        return tuple(node for node in self._in_order() if isinstance(node, ImpNode))
+        nodes = (node for node in self._in_order() if isinstance(node.plan, ImpNodePlan))
+        return cast(tuple[ImpNode, ...], tuple(nodes))
 
     @property
     def cucm(self) -> tuple[CucmNode, ...]:
         """The CUCM nodes, in the lab file's order."""
-        return tuple(node for node in self._in_order() if isinstance(node, CucmNode))
+        nodes = (node for node in self._in_order() if isinstance(node.plan, CucmNodePlan))
+        return cast(tuple[CucmNode, ...], tuple(nodes))
 
     def node(self, name: str) -> ImpNode | CucmNode:
         """Return a node by its short or full name. Raises ConfigError where there is none."""
@@ -140,7 +159,11 @@ class Lab:
     def _make_nodes(self, authority: CertificateAuthority | None) -> None:
         for cluster, entry in zip(self.plan.clusters, self._lab_file.clusters, strict=True):
             url = database_url(entry, self.work_directory)
+            apart = {node.name for node in entry.nodes if node.process}
             for plan in cluster.nodes:
+                if plan.name in apart:
+                    self._nodes[plan.name] = self._make_process_node(plan, cluster)
+                    continue
                 surroundings = NodeSurroundings(
                     directory=self.work_directory / cluster.name / plan.name,
                     names=LabNames(self.plan),
@@ -149,11 +172,21 @@ class Lab:
                     key_algorithm=self._lab_file.key_algorithm,
                     authority=authority,
                 )
-                match plan:
-                    case ImpNodePlan():
-                        self._nodes[plan.name] = ImpNode(plan, cluster, surroundings, Database(url))
-                    case CucmNodePlan():
-                        self._nodes[plan.name] = CucmNode(plan, cluster, surroundings, Database(url))
+                self._nodes[plan.name] = make_node(plan, cluster, surroundings, url)
+
+    def _make_process_node(
+        self, plan: ImpNodePlan | CucmNodePlan, cluster: ClusterPlan
+    ) -> ImpNode | CucmNode:
+        order = order_for(
+            self._lab_file,
+            plan,
+            network=self._network,
+            work_directory=self.work_directory,
+            authority=self.work_directory / "ca",
+            holds=True,
+        )
+        # It has what scenarios and pages use of a node, and is no node of this process.
+        return cast(ImpNode | CucmNode, ProcessNode(plan, cluster, order, self.observer))
 
     async def _boot_cluster(
         self, cluster: ClusterPlan, entry: ImpClusterEntry | CucmClusterEntry, failures: list[ServiceFailed]

@@ -48,6 +48,12 @@ def options(
         os.environ["IMP_HARNESS_DEBUG"] = "1"
 
 
+# Commands of nodes in processes of their own.
+from harness.cli import node  # noqa: E402
+
+app.command("node")(node.node)
+
+
 def main() -> None:
     """Run the command line; errors of ours are one line and exit status 2."""
     try:

@@ -160,6 +160,9 @@ class ImpNodeEntry(_Table):
     ports: ImpPorts = ImpPorts()
     "Where its services listen."
 
+    process: bool = False
+    "Whether it runs in a process of its own: a node in FIPS mode has to."
+
 
 class CucmNodeEntry(_Table):
     """A node of a CUCM cluster."""
@@ -172,6 +175,9 @@ class CucmNodeEntry(_Table):
 
     ports: CucmPorts = CucmPorts()
     "Where its services listen."
+
+    process: bool = False
+    "Whether it runs in a process of its own: a node in FIPS mode has to."
 
 
 class ComponentEntry(_Table):

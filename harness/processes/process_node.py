@@ -1,0 +1,128 @@
+"""A node in a process of its own, with what a lab and its scenarios ask of a node."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+from certs.errors import ConnectionFailed
+from certs.key_store import KeyStore
+from certs.purposes import CertificatePurpose, ServiceName
+from harness.configuration.cucm_configuration import CucmConfiguration
+from harness.configuration.imp_configuration import ImpConfiguration
+from harness.nodes.administration import CucmAdministration, ImpAdministration
+from harness.nodes.certificate_management import CertificateManagement
+from harness.nodes.node import CucmNode, ImpNode
+from harness.nodes.service_control import ServiceControl
+from harness.nodes.service_runs import RestartNeeded
+from harness.nodes.service_state import ServiceFailed
+from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
+from harness.processes.forwarding import retell
+from harness.processes.orders import NodeOrder
+from harness.processes.remote import remote
+from harness.processes.supervisor import NodeProcess
+from harness.processes.worker import ProcessStatus
+from proxies.observer import Observer
+from proxies.tasks import TaskKeeper
+
+_LINGER_SECONDS: Final = 2.0
+
+
+class ProcessNode:
+    """What `ImpNode` and `CucmNode` offer, of a node that runs in another process.
+
+    Not there: a service object itself (`services.running`), because it is not in this process.
+    """
+
+    def __init__(
+        self,
+        plan: ImpNodePlan | CucmNodePlan,
+        cluster: ClusterPlan,
+        order: NodeOrder,
+        observer: Observer,
+    ) -> None:
+        self.plan = plan
+        "Its names, address and ports."
+        self.cluster = cluster
+        "Its cluster."
+        self.process = NodeProcess(order)
+        "Its process."
+        self.process.on_up = self._follow
+        self._observer = observer
+        self._tasks = TaskKeeper()
+        control = self.process.control
+        kind = ImpNode if isinstance(plan, ImpNodePlan) else CucmNode
+        self.purposes = kind.purposes
+        "The certificates of its own."
+        self.trust_stores = kind.trust_stores
+        "Its trust stores."
+        self.sip_certificates: tuple[CertificatePurpose, ...] = kind.sip_certificates
+        "What its TLS listeners for SIP show."
+        self.services: ServiceControl[Any] = remote(ServiceControl, "services", control)
+        "Control Center."
+        self.key_store = remote(KeyStore, "key_store", control)
+        "Its certificates and trust stores."
+        self.certificate_management = remote(
+            CertificateManagement, "administration.certificate_management", control
+        )
+        "OS Administration > Security > Certificate Management."
+        parts = {"certificate_management": self.certificate_management}
+        administration, configuration = (
+            (ImpAdministration, ImpConfiguration)
+            if isinstance(plan, ImpNodePlan)
+            else (CucmAdministration, CucmConfiguration)
+        )
+        self.administration: Any = remote(administration, "administration", control, **parts)
+        "The guide's procedures, by the names of the product's pages."
+        self.configuration: Any = remote(configuration, "configuration", control)
+        "The cluster's settings, as this node reads and writes them."
+        self._node: Any = remote(kind, "node", control)
+
+    async def prepare(self) -> None:
+        """Start the process, and wait until all is done that comes before the services."""
+        await self.process.start()
+
+    async def boot(self) -> tuple[ServiceFailed, ...]:
+        """Start the services of the prepared node, and return what could not start."""
+        failed: tuple[tuple[ServiceName, str], ...] = await self.process.control.call_later("process.boot")
+        return tuple(ServiceFailed(self.plan.name, service, reason) for service, reason in failed)
+
+    async def shut_down(self) -> tuple[ServiceFailed, ...]:
+        """End the process."""
+        await self.process.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                await self._tasks.join()  # what happened last is told
+        await self._tasks.close()
+        return ()
+
+    async def reboot(self) -> None:
+        """`utils system restart`: the process ends and another one starts; wait until it is up.
+
+        Raises ConfigError where it does not come up.
+        """
+        await self.process.reboot()
+
+    async def status(self) -> ProcessStatus:
+        """Return what the process says of itself. Raises ConnectionFailed where there is none."""
+        status: ProcessStatus = await self.process.control.call_later("process.status")
+        return status
+
+    async def read_settings(self) -> Any:
+        """Return the cluster's settings as they are now."""
+        return await self._node.read_settings()
+
+    async def restart_needed(self) -> tuple[RestartNeeded, ...]:
+        """Return which services run on what is no longer present."""
+        needed: tuple[RestartNeeded, ...] = await self._node.restart_needed()
+        return needed
+
+    def _follow(self) -> None:
+        self._tasks.start(self._retell(), name=f"what happens on {self.plan.name}")
+
+    async def _retell(self) -> None:
+        with suppress(ConnectionFailed, asyncio.IncompleteReadError, OSError):
+            events, closing = await self.process.control.follow()
+            try:
+                await retell(events, self._observer)
+            finally:
+                closing.close()
