@@ -196,6 +196,11 @@ CATALOGUE: Final[Mapping[Reason, Explanation]] = MappingProxyType(
             "RFC 6120 6.5.10",
             "Check user name and password, and that the account exists and is enabled{on_node}.",
         ),
+        Reason.LOCKED_OUT: Explanation(
+            "Repeated failures lock an account for a while, and only so many logins are looked at at a time.",
+            "RFC 6749 10.10",
+            "Wait until the lock ends, as the credential policy says, then log in with the right password{on_node}.",
+        ),
         Reason.LOGIN_IN_THE_CLEAR: Explanation(
             "A password may travel only under TLS while client secure mode is on.",
             "G21",

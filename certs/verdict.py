@@ -55,6 +55,7 @@ class Reason(StrEnum):
 
     # Logins, and servers of other domains.
     BAD_CREDENTIALS = "bad credentials"
+    LOCKED_OUT = "account locked"
     LOGIN_IN_THE_CLEAR = "login in the clear"
     LOGIN_NOT_CARRIED_THROUGH = "login not carried through"
     UNKNOWN_ROUTER = "unknown router"

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -12,7 +13,7 @@ from typing import Final, cast
 
 from certs.authority import CertificateAuthority
 from certs.errors import ConfigError
-from certs.storage import make_directory
+from certs.storage import make_directory, write_atomically
 from harness.configuration.cluster_settings import User
 from harness.configuration.database import Database
 from harness.configuration.provisioning import database_url, provision_cluster
@@ -28,6 +29,9 @@ from harness.processes.orders import order_for
 from harness.processes.process_node import ProcessNode
 from proxies.clock import LoopClock
 from proxies.observer import NullObserver, Observer
+
+PASSWORD_FILE: Final = "administrator-password"  # noqa: S105 - its name
+"The file in the lab's folder that says what the nodes were installed with; only its owner reads it."
 
 _log: Final = logging.getLogger(__name__)
 
@@ -56,6 +60,8 @@ class Lab:
         "The lab's names, as a client beside the nodes sees them."
         self.boot_seconds = 0.0
         "How long it took until all services had started."
+        self.administrator_password = ""
+        "What the nodes were installed with: the password of their account `administrator`."
         self._lab_file = lab_file
         self._network = network
         self._nodes: dict[str, ImpNode | CucmNode] = {}
@@ -141,6 +147,7 @@ class Lab:
         authority = None
         if self._lab_file.certificates is CertificateSource.CA_SIGNED:
             authority = CertificateAuthority.load_or_create(self.work_directory / "ca")
+        self.administrator_password = self._installed_password()
         self._make_nodes(authority)
         failures: list[ServiceFailed] = []
         try:
@@ -155,6 +162,15 @@ class Lab:
             for other in failures[1:]:
                 failures[0].add_note(str(other))
             raise failures[0]
+
+    def _installed_password(self) -> str:
+        given = self._lab_file.administrator_password
+        path = self.work_directory / PASSWORD_FILE
+        if given is None and path.exists():
+            return path.read_text("utf-8").strip()
+        password = given.get_secret_value() if given is not None else secrets.token_urlsafe(12)
+        write_atomically(path, f"{password}\n".encode())
+        return password
 
     def _make_nodes(self, authority: CertificateAuthority | None) -> None:
         for cluster, entry in zip(self.plan.clusters, self._lab_file.clusters, strict=True):
@@ -171,6 +187,7 @@ class Lab:
                     observer=self.observer,
                     key_algorithm=self._lab_file.key_algorithm,
                     authority=authority,
+                    administrator_password=self.administrator_password,
                 )
                 self._nodes[plan.name] = make_node(plan, cluster, surroundings, url)
 

@@ -71,6 +71,8 @@ async def _show_lab(lab: "Lab", files: "ClientFiles | None") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from harness.lab import PASSWORD_FILE
+
     # Off a terminal rich assumes 80 columns, and the table has a few more.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
     console.print(f"lab {lab.plan.name}: {len(lab.plan.nodes)} nodes up in {lab.boot_seconds * 1000:.0f} ms")
@@ -104,6 +106,7 @@ async def _show_lab(lab: "Lab", files: "ClientFiles | None") -> None:
         user = await lab.user(user_id)
         domain = lab.node(user.home_node).plan.domain
         console.print(f"user {user.user_id}@{domain}, home node {user.home_node}")
+    console.print(f"administrator's password: {lab.work_directory / PASSWORD_FILE}")
     if files is not None:
         console.print(f"what the nodes show:    {files.trust}")
         console.print(f"client to be let in:    {files.good}")

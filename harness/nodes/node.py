@@ -8,7 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final, Generic
 
@@ -17,6 +17,8 @@ from certs.credential import Credential
 from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
 from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
+from harness.access.accounts import Accounts
+from harness.access.login_banner import LoginBanner
 from harness.configuration.cluster_settings import OWNERS, CucmSettings, ImpSettings
 from harness.configuration.cucm_configuration import CucmConfiguration
 from harness.configuration.database import Database
@@ -69,6 +71,9 @@ class NodeSurroundings:
     authority: CertificateAuthority | None
     "The CA that signs its first certificates; None where it signs them itself."
 
+    administrator_password: str = field(default="", repr=False)
+    "The password that its administrator gets when it is installed; empty lets no administrator log in."
+
 
 class Node(ABC, Generic[PlanT, SettingsT]):
     """What the nodes of both kinds of clusters have."""
@@ -113,6 +118,15 @@ class Node(ABC, Generic[PlanT, SettingsT]):
             runs=self._runs,
         )
         "Control Center."
+        self.accounts = Accounts(
+            surroundings.directory / "accounts.json",
+            installed_password=surroundings.administrator_password,
+            user_password=self.user_password,
+            clock=surroundings.clock,
+        )
+        "Who may log in, to pages, API and command line."
+        self.login_banner = LoginBanner(surroundings.directory / "login-banner.txt")
+        "What is read before and after login (G01)."
         self._certificate_management = CertificateManagement(
             plan,
             self.key_store,
@@ -176,6 +190,10 @@ class Node(ABC, Generic[PlanT, SettingsT]):
             if topics:
                 needed.append(RestartNeeded(node=run.node, service=run.service, topics=topics))
         return tuple(needed)
+
+    async def user_password(self, user_id: str) -> str | None:
+        """Return the password of a user of the cluster; None where there is no such user."""
+        return None
 
     async def specify(self, purpose: CertificatePurpose) -> CertificateSpec:
         """Return what a new certificate of the node is to say."""
@@ -268,6 +286,11 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
     async def read_settings(self) -> ImpSettings:
         """Return the cluster's settings as they are now."""
         return await self.configuration.settings()
+
+    async def user_password(self, user_id: str) -> str | None:
+        """Return the password of a user of the cluster; None where there is no such user."""
+        users = (await self.read_settings()).users
+        return next((user.digest_password for user in users if user.user_id == user_id), None)
 
     def web_applications(self) -> tuple[WebApplication, ...]:
         """Return what this node's Cisco Tomcat serves."""

@@ -284,6 +284,9 @@ class LabFile(_Table):
     certificates: CertificateSource = CertificateSource.SELF_SIGNED
     "Self-signed, as on the product, or signed by a CA that all nodes trust."
 
+    administrator_password: SecretStr | None = Field(default=None, min_length=8, max_length=256)
+    "What the nodes' administrator logs in with; generated where none is given."
+
     address_range: AddressRange = IPv4Network("127.20.0.0/24")
     "Where the nodes listen; a parallel run of the lab gets the next range that is free."
 

@@ -11,8 +11,9 @@ import pytest
 
 from certs.errors import ConfigError, ConnectionFailed
 from certs.purposes import CertificatePurpose, TrustStoreName
+from harness.access.accounts import LoginRefused
 from harness.configuration.database import Database, sqlite_url
-from harness.lab import Lab
+from harness.lab import PASSWORD_FILE, Lab
 from harness.nodes.node import CucmNode, ImpNode
 from harness.nodes.service_runs import ServiceRuns
 from harness.nodes.service_state import ServiceFailed
@@ -97,6 +98,27 @@ async def test_a_given_digest_password_is_taken(tmp_path: Path) -> None:
         assert (await lab.user("alice")).digest_password == "geheim"
 
 
+async def test_the_administrator_s_password_is_the_lab_file_s_or_one_that_only_the_owner_reads(
+    lab_file: LabFile, tmp_path: Path
+) -> None:
+    kept = tmp_path / "a" / PASSWORD_FILE
+    for _ in range(2):  # the second time it is read
+        async with Lab.start(lab_file, work_directory=tmp_path / "a") as lab:
+            assert kept.read_text() == f"{lab.administrator_password}\n"
+            assert len(lab.administrator_password) >= 12
+            await lab.cucm[0].accounts.log_in("administrator", lab.administrator_password)
+            await lab.imp[1].accounts.log_in("alice", (await lab.user("alice")).digest_password)
+            with pytest.raises(LoginRefused):
+                await lab.cucm[0].accounts.log_in("alice", (await lab.user("alice")).digest_password)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    given = parse_lab_file('administrator_password = "geheimnis"\n' + SMALL, source="lab.toml")
+    async with Lab.start(given, work_directory=tmp_path / "b") as lab:
+        assert lab.administrator_password == "geheimnis"
+    with pytest.raises(ConfigError, match="administrator_password") as refused:
+        parse_lab_file('administrator_password = "kurz"\n' + SMALL, source="lab.toml")
+    assert "kurz" not in str(refused.value)
+
+
 async def test_two_labs_run_beside_each_other(lab_file: LabFile, tmp_path: Path) -> None:
     async with (
         Lab.start(lab_file, work_directory=tmp_path / "a") as first,
@@ -167,7 +189,8 @@ async def test_a_cancelled_lab_is_taken_down(lab_file: LabFile, tmp_path: Path) 
 
 LAB_IN_A_PROCESS = """
 import asyncio, pathlib, sys
-from harness.lab import Lab
+from harness.access.accounts import LoginRefused
+from harness.lab import PASSWORD_FILE, Lab
 from harness.plan.lab_file import load_topology
 
 async def run():

@@ -1,0 +1,1 @@
+"""Who may log in to a node and what they read first: accounts, passwords, the login banner."""
