@@ -145,6 +145,10 @@ SYMPTOMS: Final[Mapping[Reason, Symptom]] = MappingProxyType(
             "A wrong password or user name, or a disabled account: the peer is not told which.",
             "SASL failure not-authorized, account-disabled or invalid-authzid.",
         ),
+        Reason.LOCKED_OUT: Symptom(
+            "Too many wrong passwords for one account in a row, by a person or by a program that retries.",
+            "On the administration pages and the API HTTP 401 with a text that says for how long.",
+        ),
         Reason.LOGIN_IN_THE_CLEAR: Symptom(
             "The client does not use STARTTLS.",
             "SASL failure encryption-required, or stream error policy-violation where TLS is required.",
