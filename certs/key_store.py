@@ -119,6 +119,14 @@ class KeyStore:
         paths = sorted((self.directory / "trust" / store).glob("*.pem"))
         return tuple(self._parse_trusted(path) for path in paths)
 
+    def trusted_fingerprints(self, store: TrustStoreName) -> tuple[str, ...]:
+        """Return the fingerprints of what a trust store holds, damaged or not, in their order."""
+        return tuple(sorted(path.stem for path in (self.directory / "trust" / store).glob("*.pem")))
+
+    def trusted(self, store: TrustStoreName, sha256: str) -> TrustedCertificate:
+        """Return one certificate of a trust store. Raises CertificateError where it is not there or damaged."""
+        return self._parse_trusted(self._trusted(store, sha256))
+
     def add_trust(self, store: TrustStoreName, pem: bytes) -> tuple[TrustedCertificate, ...]:
         """Put every certificate of a PEM text into a trust store; those already there stay as they are.
 

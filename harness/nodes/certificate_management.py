@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.credential import Credential
-from certs.errors import ConfigError
+from certs.errors import CertificateError, ConfigError
 from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
 from certs.key_store import KeyStore
 from certs.presented import parse_certificates, parse_presented
@@ -34,6 +34,20 @@ class ListedCertificate:
     "What it says."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedCertificate:
+    """What Find shows of a file that cannot be read."""
+
+    name: CertificatePurpose | TrustStoreName
+    "The page's column Certificate Name."
+
+    sha256: str
+    "The fingerprint that a trust store's file is named after; empty for the node's own certificates."
+
+    error: str
+    "What is wrong with it, and what to do."
+
+
 class CertificateManagement:
     """The certificates and trust stores of one node, as an administrator handles them."""
 
@@ -48,10 +62,12 @@ class CertificateManagement:
         specify: Callable[[CertificatePurpose], Awaitable[CertificateSpec]],
         restart_needed: Callable[[], Awaitable[RestartsNeeded]],
     ) -> None:
+        self.purposes = purposes
+        "The certificates of the node's own."
+        self.trust_stores = trust_stores
+        "Its trust stores."
         self._plan = plan
         self._key_store = key_store
-        self._purposes = purposes
-        self._trust_stores = trust_stores
         self._key_algorithm = key_algorithm
         self._specify = specify
         self._restart_needed = restart_needed
@@ -65,16 +81,41 @@ class CertificateManagement:
             ListedCertificate(
                 file_name=f"{purpose}.pem", name=purpose, certificate=_read(self.download(purpose))
             )
-            for purpose in self._purposes
+            for purpose in self.purposes
         ]
         trusted = [
             ListedCertificate(
                 file_name=f"{entry.certificate.sha256[:16]}.pem", name=store, certificate=entry.certificate
             )
-            for store in self._trust_stores
+            for store in self.trust_stores
             for entry in self._key_store.trust(store)
         ]
         return (*own, *trusted)
+
+    def find_all(self) -> tuple[tuple[ListedCertificate, ...], tuple[DamagedCertificate, ...]]:
+        """Find, where some files are damaged: list what can be read, and what is wrong with the others."""
+        listed: list[ListedCertificate] = []
+        damaged: list[DamagedCertificate] = []
+        for purpose in self.purposes:
+            try:
+                certificate = _read(self.download(purpose))
+            except CertificateError as error:
+                damaged.append(DamagedCertificate(name=purpose, sha256="", error=str(error)))
+            else:
+                listed.append(
+                    ListedCertificate(file_name=f"{purpose}.pem", name=purpose, certificate=certificate)
+                )
+        for store in self.trust_stores:
+            for sha256 in self._key_store.trusted_fingerprints(store):
+                try:
+                    certificate = self._key_store.trusted(store, sha256).certificate
+                except CertificateError as error:
+                    damaged.append(DamagedCertificate(name=store, sha256=sha256, error=str(error)))
+                else:
+                    listed.append(
+                        ListedCertificate(file_name=f"{sha256[:16]}.pem", name=store, certificate=certificate)
+                    )
+        return tuple(listed), tuple(damaged)
 
     def download(self, purpose: CertificatePurpose) -> bytes:
         """Download, as `cup.pem`: the certificate in PEM (G16). It needs no CSR, pending or not."""
@@ -124,14 +165,14 @@ class CertificateManagement:
         return issue_self_signed(spec, make_key(self._key_algorithm))
 
     def _check_purpose(self, purpose: CertificatePurpose) -> None:
-        if purpose not in self._purposes:
-            known = ", ".join(self._purposes)
+        if purpose not in self.purposes:
+            known = ", ".join(self.purposes)
             raise ConfigError(f"Certificate Name: {self._plan.name} has no {purpose}; it has {known}")
 
     def check_store(self, store: TrustStoreName) -> None:
         """Raise ConfigError where the node has no such trust store."""
-        if store not in self._trust_stores:
-            known = ", ".join(self._trust_stores)
+        if store not in self.trust_stores:
+            known = ", ".join(self.trust_stores)
             raise ConfigError(f"Certificate Name: {self._plan.name} has no {store}; it has {known}")
 
 

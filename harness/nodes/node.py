@@ -14,6 +14,7 @@ from typing import ClassVar, Final, Generic
 
 from certs.authority import CertificateAuthority
 from certs.credential import Credential
+from certs.errors import ConfigError
 from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
 from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
@@ -24,17 +25,21 @@ from harness.configuration.cucm_configuration import CucmConfiguration
 from harness.configuration.database import Database
 from harness.configuration.imp_configuration import ImpConfiguration
 from harness.configuration.snapshots import PlanT, SettingsT, Snapshot, present_digests, take_snapshot
+from harness.evidence.handshakes import HandshakeLog
+from harness.im_store.user_options import UserOptions, read_user_options
 from harness.nodes.administration import CucmAdministration, ImpAdministration
 from harness.nodes.certificate_management import CertificateManagement
+from harness.nodes.disaster_recovery import DisasterRecovery
 from harness.nodes.service_control import Service, ServiceControl, ServiceEnvironment
 from harness.nodes.service_runs import RestartNeeded, ServiceRuns, changed_since
 from harness.nodes.service_state import ServiceFailed
 from harness.nodes.services import CUCM_SERVICES, SIP_SERVICES
-from harness.nodes.web_services import StartPage, build_tomcat
+from harness.nodes.web_services import build_tomcat
 from harness.nodes.xmpp_services import XmppServices
 from harness.plan.names import LabNames
 from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
 from harness.replication.replica import Replica
+from harness.web.applications import applications_of_cucm, applications_of_imp
 from proxies.clock import SchedulingClock
 from proxies.http.tomcat import Tomcat, WebApplication
 from proxies.observer import Observer
@@ -106,6 +111,12 @@ class Node(ABC, Generic[PlanT, SettingsT]):
         "Its certificates and trust stores."
         self._database = database
         self._runs = ServiceRuns(database)
+        self.handshakes = HandshakeLog(surroundings.observer, surroundings.clock)
+        "What it remembers of its own verdicts, for Reporting."
+        self.disaster_recovery = DisasterRecovery(
+            plan.name, surroundings.directory, self.key_store, database, now=surroundings.clock.now
+        )
+        "Backup and restore."
         self.later = TaskKeeper()
         "Restarts that were asked for through a service that they end."
         self.services: ServiceControl[Snapshot[PlanT, SettingsT]] = ServiceControl(
@@ -113,7 +124,7 @@ class Node(ABC, Generic[PlanT, SettingsT]):
             builders={ServiceName.TOMCAT: self._build_tomcat, **builders},
             take_snapshot=self.take_snapshot,
             environment=ServiceEnvironment(
-                clock=surroundings.clock, observer=surroundings.observer, names=surroundings.names
+                clock=surroundings.clock, observer=self.handshakes, names=surroundings.names
             ),
             runs=self._runs,
         )
@@ -257,6 +268,7 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
         "The cluster's settings, as this node reads and writes them."
         self.administration = ImpAdministration(self, self._certificate_management)
         "The guide's procedures, by the names of the product's pages."
+        self._web_applications = applications_of_imp(self)
 
     async def prepare(self) -> None:
         """Prepare as every node does, and tell the cluster of this node's XMPP certificate (G22)."""
@@ -294,7 +306,16 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
 
     def web_applications(self) -> tuple[WebApplication, ...]:
         """Return what this node's Cisco Tomcat serves."""
-        return (StartPage(self.plan, "Cisco Unified Communications Manager IM and Presence"),)
+        return self._web_applications
+
+    async def user_options(self, user_id: str) -> UserOptions:
+        """Return a user's own settings. Raises ConfigError where the cluster has no such user."""
+        for user in (await self.read_settings()).users:
+            if user.user_id == user_id:
+                return await read_user_options(
+                    self._database, f"{user_id}@{self.plan.domain}", user.home_node
+                )
+        raise ConfigError(f"{self.plan.cluster} has no user {user_id!r}")
 
 
 class CucmNode(Node[CucmNodePlan, CucmSettings]):
@@ -312,6 +333,7 @@ class CucmNode(Node[CucmNodePlan, CucmSettings]):
         "The cluster's settings, as this node reads and writes them."
         self.administration = CucmAdministration(self, self._certificate_management)
         "The guide's procedures, by the names of the product's pages."
+        self._web_applications = applications_of_cucm(self)
 
     async def read_settings(self) -> CucmSettings:
         """Return the cluster's settings as they are now."""
@@ -319,7 +341,7 @@ class CucmNode(Node[CucmNodePlan, CucmSettings]):
 
     def web_applications(self) -> tuple[WebApplication, ...]:
         """Return what this node's Cisco Tomcat serves."""
-        return (StartPage(self.plan, "Cisco Unified Communications Manager"),)
+        return self._web_applications
 
     @property
     def call_manager(self) -> CallManager:

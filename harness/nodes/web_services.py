@@ -1,14 +1,8 @@
-"""How a node's Cisco Tomcat is built, and the page that it starts with."""
-
-from html import escape
-from typing import Final
-
-from aiohttp import web
+"""How a node's Cisco Tomcat is built."""
 
 from certs.purposes import SERVICE_CERTIFICATES, ServiceFunction
 from harness.configuration.snapshots import PlanT, SettingsT, Snapshot
 from harness.nodes.service_control import ServiceEnvironment
-from harness.plan.topology import NodePlan
 from proxies.http.tomcat import Tomcat, TomcatSettings, WebApplication
 
 
@@ -29,23 +23,3 @@ def build_tomcat(
         clock=environment.clock,
         observer=environment.observer,
     )
-
-
-_PAGE: Final = (
-    "<!doctype html><html lang='en'><meta charset='utf-8'><title>{name}</title>"
-    "<h1>{name}</h1><p>{product}</p></html>"
-)
-
-
-class StartPage:
-    """What a browser gets that asks for no page by name."""
-
-    def __init__(self, node: NodePlan, product: str) -> None:
-        self._page = _PAGE.format(name=escape(node.fqdn), product=escape(product))
-
-    def add_routes(self, app: web.Application) -> None:
-        """Add the page `/`."""
-        app.router.add_get("/", self._show)
-
-    async def _show(self, request: web.Request) -> web.Response:
-        return web.Response(text=self._page, content_type="text/html")

@@ -1,0 +1,1 @@
+"""The pages of each interface, by the names of the product's menus."""
