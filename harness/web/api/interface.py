@@ -128,7 +128,9 @@ class ApiInterface:
             return web.Response(
                 body=answer.content, status=one.status, headers={"Content-Type": answer.media_type}
             )
-        return web.Response(text=answer.model_dump_json(), status=one.status, headers={"Content-Type": _JSON})
+        return web.Response(
+            body=answer.model_dump_json().encode(), status=one.status, headers={"Content-Type": _JSON}
+        )
 
     def _session(self, request: web.Request) -> tuple[str, Session | None]:
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -141,7 +143,7 @@ class ApiInterface:
 
         title = f"{self._product}, {self._node.plan.fqdn}"
         description = describe(self.operations, title=title, server=f"https://{request.host}")
-        return web.Response(text=json.dumps(description), headers={"Content-Type": _JSON})
+        return web.Response(body=json.dumps(description).encode(), headers={"Content-Type": _JSON})
 
 
 def _check_media_type(request: web.Request, one: "Operation") -> web.Response | None:
@@ -165,4 +167,4 @@ def _problem(status: HTTPStatus, detail: str) -> web.Response:
     text = json.dumps(
         {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
     )
-    return web.Response(text=text, status=status, headers={"Content-Type": _PROBLEM})
+    return web.Response(body=text.encode(), status=status, headers={"Content-Type": _PROBLEM})

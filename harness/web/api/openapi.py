@@ -33,9 +33,7 @@ def describe(operations: Iterable[Operation], *, title: str, server: str) -> dic
             models[one.body.__name__] = one.body
         if one.answer is not None and not isinstance(one.answer, str):
             models[one.answer.__name__] = one.answer
-    modes: list[Any] = [
-        (model, "validation") for model in sorted({*models, Problem}, key=lambda m: m.__name__)
-    ]
+    modes: list[Any] = [(model, "validation") for _, model in sorted(models.items())]
     references, schemas = models_json_schema(modes, ref_template="#/components/schemas/{model}")
     refs = {model: reference for (model, _), reference in references.items()}
     paths: dict[str, dict[str, Any]] = {}
