@@ -21,7 +21,7 @@ MAKE_VENV := $(PYTHON) -m venv $(VENV)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: help scenario scenarios lab test interop check docs bench clean
+.PHONY: help example scenario scenarios lab test interop check docs bench clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +73,9 @@ test: $(STAMPS)/tests ## run the tests
 
 interop: $(STAMPS)/interop $(NPM)/node_modules/.package-lock.json ## run the tests against software of others
 	@$(BIN)/python -m pytest -q -m interop $(ARGS)
+
+example: ## install the wheel in an empty environment elsewhere and run the example project's tests there
+	@PYTHON=$(PYTHON) examples/from_wheel.sh
 
 check: $(STAMPS)/check ## format, lint and type-check
 	@$(BIN)/ruff format --check .
