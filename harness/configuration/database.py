@@ -19,7 +19,7 @@ from certs.errors import ConfigError
 from harness.configuration.database_models import Row, SchemaRow
 from harness.im_store import models as im_models
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 "Goes up when a table changes."
 
 _LOCK_SECONDS: Final = 5.0

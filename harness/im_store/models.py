@@ -80,8 +80,19 @@ class LastActivityRow(Row):
     status: Mapped[str]
 
 
+class PepNodeRow(Row):
+    """A node that a user has (XEP-0163); its configuration and its members as JSON."""
+
+    __tablename__ = "im_pep_nodes"
+
+    user: Mapped[str] = mapped_column(primary_key=True)
+    node: Mapped[str] = mapped_column(primary_key=True)
+    configuration: Mapped[str]
+    members: Mapped[list[str]]
+
+
 class PublishedItemRow(Row):
-    """An item that a user published (XEP-0163)."""
+    """An item that a user published (XEP-0163); `number` orders a node's items, `published` is when."""
 
     __tablename__ = "im_published_items"
 
@@ -89,6 +100,7 @@ class PublishedItemRow(Row):
     node: Mapped[str] = mapped_column(primary_key=True)
     item: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger)
+    published: Mapped[int] = mapped_column(BigInteger)
     payload: Mapped[bytes]
 
 

@@ -25,6 +25,7 @@ from harness.im_store.models import (
     SubscriptionRequestRow,
     VcardRow,
 )
+from harness.im_store.published import DatabasePepStore
 from harness.im_store.rooms import decode_room, encode_room
 from harness.im_store.write_behind import WriteBehind
 from proxies.clock import SchedulingClock
@@ -54,6 +55,8 @@ class DatabaseImStore(MemoryImStore):
         self._writes = writes
         self._preferences: dict[Jid, ArchivePreferences] = {}
         self._rooms: dict[Jid, RoomRecord] = {}
+        self.pep = DatabasePepStore(writes)
+        "What users publish (XEP-0163)."
         self._offline_numbers: dict[Jid, list[int]] = {}
         self._last_number = 0
 
@@ -70,6 +73,7 @@ class DatabaseImStore(MemoryImStore):
             try:
                 await store._read_accounts(session)
                 await store._read_rooms(session, conference_domain)
+                await store.pep.read(session)
             except (ValueError, KeyError, TypeError, RemoteProtocolError) as error:
                 raise ConfigError(
                     f"users' data in the cluster's database are damaged: {error}; delete the line, or the file"

@@ -194,4 +194,5 @@ What it returns is delivered (with its `stanza-id`, XEP-0359); for a message tha
 
 PresenceHook = Callable[[Jid, Jid, Stanza], None]
 """PEP's place (XEP-0163): a home user, the full address whose presence it is, and that presence (its type is empty or
-`unavailable`). Called for the user's own resources, and for others' whose presence reaches the user."""
+`unavailable`). Called for the user's own resources, and for others' whose presence comes for the user, who may be
+offline."""

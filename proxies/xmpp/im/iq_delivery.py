@@ -1,5 +1,6 @@
 """Where an IQ goes (RFC 6120 8.2.3, RFC 6121 8.5): to a resource, or to the handler that answers for the server."""
 
+from collections.abc import Callable
 from typing import Final
 
 from certs.errors import RemoteProtocolError
@@ -18,6 +19,8 @@ class IqDelivery:
     def __init__(self, node: HomeNode, table: IqTable) -> None:
         self._node = node
         self._table = table
+        self.account_answers: list[Callable[[Stanza], None]] = []
+        "Told of answers to what was asked in an account's name."
 
     def send(self, resource: Resource, iq: Stanza) -> None:
         """Take an IQ from a client; without `to` it is for the client's own account (RFC 6120 10.3.3)."""
@@ -39,6 +42,9 @@ class IqDelivery:
                 resource.session.deliver(iq)
         elif iq.is_request and (sender := iq.sender) is not None:
             self._answer(iq, sender, to if to.localpart else None)
+        elif to.localpart:
+            for hook in self.account_answers:
+                hook(iq)
 
     def _answer(self, iq: Stanza, sender: Jid, account: Jid | None) -> None:
         if account is None:

@@ -81,6 +81,8 @@ class PresenceHandler:
 
         An error says that the sender cannot be reached, so what was directed there needs no end.
         """
+        if sender.resourcepart and presence.type != "error":
+            self._call_hooks(to.bare, sender, presence)
         user = self._node.users.get(to.bare)
         if user is None:
             return
@@ -93,8 +95,6 @@ class PresenceHandler:
             for each in resources:
                 each.directed.discard(sender)
         deliver_to(resources, presence)
-        if resources and sender.resourcepart and presence.type != "error":
-            self._call_hooks(user.jid, sender, presence)
 
     def answer_probe(self, prober: Jid, to: Jid) -> None:
         """Answer a probe (4.3.2): the user's presence for those who subscribed to it, `unsubscribed` for others."""

@@ -1,6 +1,7 @@
 """Service discovery of the server and of its users' accounts (XEP-0030, RFC 6121 8.5.2)."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 from xml.etree import ElementTree as ET
 
 from certs.errors import RemoteProtocolError
@@ -15,6 +16,21 @@ MESSAGES_OFFLINE = "msgoffline"
 "The feature of a server that keeps messages (XEP-0160 section 4)."
 
 
+class AccountNodes(Protocol):
+    """What an account has beside its resources: the nodes of PEP (XEP-0060 sections 5.2 and 5.3)."""
+
+    def names(self, user: Jid, asker: Jid) -> Iterable[str]:
+        """Return the names of the nodes that somebody may see."""
+        ...
+
+    def describe(self, user: Jid, name: str, asker: Jid) -> list[ET.Element]:
+        """Return what is in the answer about a node.
+
+        Raises RemoteProtocolError (`item-not-found`) where there is none that the asker may see.
+        """
+        ...
+
+
 class ServiceDiscovery:
     """Says what the server and an account are, can do and hold. What the IQ table answers is a feature."""
 
@@ -27,6 +43,8 @@ class ServiceDiscovery:
         self._account_features: set[str] = set()
         self._items: dict[Jid, str] = {}
         self._more_items: list[Callable[[], Iterable[tuple[str, str]]]] = []
+        self.account_nodes: AccountNodes | None = None
+        "The nodes of accounts, where there are any."
         table.register(ns.DISCO_INFO, "query", self._info, IqScope.ANY)
         table.register(ns.DISCO_ITEMS, "query", self._items_of, IqScope.ANY)
 
@@ -65,6 +83,10 @@ class ServiceDiscovery:
     def _info(self, request: IqRequest) -> Stanza:
         node = self._check(request)
         is_server = request.account is None
+        if node and request.account is not None and self.account_nodes is not None:
+            query = _query(ns.DISCO_INFO, node)
+            query.extend(self.account_nodes.describe(request.account, node, request.sender))
+            return request.stanza.reply(query)
         if node and not (is_server and node == f"{self._node.settings.caps_node}#{self._ver()}"):
             raise RemoteProtocolError("there is no such node", reply="item-not-found")
         query = _query(ns.DISCO_INFO, node)
@@ -87,6 +109,10 @@ class ServiceDiscovery:
             items = {resource.address: "" for resource in self._node.available(request.account)}
         for jid, name in items.items():
             ET.SubElement(query, f"{{{ns.DISCO_ITEMS}}}item", {"jid": jid} | ({"name": name} if name else {}))
+        if request.account is not None and self.account_nodes is not None:
+            for name in self.account_nodes.names(request.account, request.sender):
+                attributes = {"jid": str(request.account), "node": name}
+                ET.SubElement(query, f"{{{ns.DISCO_ITEMS}}}item", attributes)
         return request.stanza.reply(query)
 
     def _check(self, request: IqRequest) -> str:

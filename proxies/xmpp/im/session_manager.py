@@ -38,7 +38,7 @@ class SessionManager:
         self._settings = settings
         self._route = route
         self._sessions: dict[Session, Resource] = {}
-        node = self._node = HomeNode(settings, store, clock, self.send)
+        node = self._node = self.node = HomeNode(settings, store, clock, self.send)
         table = self._table = IqTable()
         offline = OfflineStorage(node)
         self._iqs = IqDelivery(node, table)
@@ -68,6 +68,10 @@ class SessionManager:
     def on_presence(self, hook: PresenceHook) -> None:
         """Show PEP each presence of a user's own resources, and each that reaches the user."""
         self._presences.hooks.append(hook)
+
+    def on_account_answer(self, hook: Callable[[Stanza], None]) -> None:
+        """Show PEP each IQ of type `result` or `error` that comes for an account: it asks in accounts' names."""
+        self._iqs.account_answers.append(hook)
 
     def stream_features(self) -> list[ET.Element]:
         """Return what belongs into the stream features after a resource can be bound."""

@@ -22,6 +22,8 @@ from proxies.xmpp.im.settings import ImSettings
 from proxies.xmpp.jid import Jid
 from proxies.xmpp.muc.service import MucService
 from proxies.xmpp.muc.values import MucSettings, RoomStore
+from proxies.xmpp.pep.service import PepService
+from proxies.xmpp.pep.values import PepSettings, PepStore
 from proxies.xmpp.router.accepted_link import AcceptedLink, ResumableLinks
 from proxies.xmpp.router.attachment import RouterAttachment
 from proxies.xmpp.router.component_listener import ComponentListener, ComponentPlaces
@@ -43,6 +45,11 @@ _PAUSE: Final = 0.02
 
 class OpenImStore(ImStore, ArchiveStore, RoomStore, Protocol):
     """A store that holds a database open."""
+
+    @property
+    def pep(self) -> PepStore:
+        """What users publish (XEP-0163)."""
+        ...
 
     @property
     def is_behind(self) -> bool:
@@ -160,6 +167,7 @@ class XcpRouter:
             self._clock,
         )
         self._stanza_router.home = self._sessions.receive_routed
+        PepService(PepSettings(), self._store.pep, self._clock, self._sessions)
         if settings.message_archiver:
             MessageArchive(
                 ArchiveSettings(),

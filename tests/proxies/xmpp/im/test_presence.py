@@ -229,6 +229,7 @@ def test_the_hook_sees_own_and_others_presence() -> None:
     lab.login(f"{NURSE}/n")
     romeo.leave()
     assert seen == [
+        (NURSE, f"{ROMEO}/o", ""),
         (ROMEO, f"{ROMEO}/o", ""),
         (ROMEO, f"{NURSE}/n", ""),
         (NURSE, f"{ROMEO}/o", ""),
