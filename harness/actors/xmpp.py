@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -223,15 +223,18 @@ async def xmpp_client(
     in_the_clear: bool = False,
     password: str = "",
     resource: str = "",
+    plugins: Iterable[str] = (),
 ) -> AsyncIterator[XmppClient]:
     """Connect a client of a user to a node and log in; how that went is `await client.outcome`.
 
-    By default it wants TLS and trusts the node's certificate.
+    By default it wants TLS and trusts the node's certificate. `plugins` are slixmpp's, by their names there.
     """
     user = await lab.user(user_id)
     jid = f"{user_id}@{node.plan.domain}" + (f"/{resource}" if resource else "")
     context = None if in_the_clear else tls or trust_in_xmpp(node)
     client = XmppClient(jid, password or user.digest_password, context)
+    for plugin in plugins:
+        client.register_plugin(plugin)
     client.connect(node.plan.address, node.plan.ports.xmpp_client)
     try:
         async with asyncio.timeout(PATIENCE):

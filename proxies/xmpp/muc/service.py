@@ -2,6 +2,7 @@
 
 from collections import deque
 from typing import Final
+from xml.etree import ElementTree as ET
 
 from certs.clock import Clock
 from certs.errors import RemoteProtocolError
@@ -49,7 +50,10 @@ class MucService:
             self._receive(stanza, sender)
         except RemoteProtocolError as error:
             if stanza.attributes.get("type") not in ("error", "result", "unavailable"):  # RFC 6120 8.3.1
-                self._outbox.append(stanza.error(StanzaErrorCondition(error.reply), str(error)))
+                refused = stanza.error(StanzaErrorCondition(error.reply), str(error))
+                if stanza.kind == "presence":  # what tells clients that it is about the room (7.2.5 to 7.2.9)
+                    refused = refused.with_child(ET.Element(f"{{{ns.MUC}}}x"))
+                self._outbox.append(refused)
         self._send()
 
     def close(self) -> None:
