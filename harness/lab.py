@@ -21,7 +21,7 @@ from harness.near_matches import did_you_mean
 from harness.nodes.making import make_node
 from harness.nodes.node import CucmNode, ImpNode, NodeSurroundings
 from harness.nodes.service_state import ServiceFailed
-from harness.plan.addresses import LOOPBACK, reserve_range
+from harness.plan.addresses import LOOPBACK, ReservedRange, reserve_exactly, reserve_range
 from harness.plan.lab_file import CertificateSource, CucmClusterEntry, ImpClusterEntry, LabFile
 from harness.plan.names import LabNames
 from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan, LabPlan, plan_lab
@@ -58,12 +58,13 @@ class Lab:
         "What takes down what happens on sockets."
         self.names = LabNames(plan)
         "The lab's names, as a client beside the nodes sees them."
+        self.network = network
+        "The range of its addresses; those before the first node's are for the lab's own use."
         self.boot_seconds = 0.0
         "How long it took until all services had started."
         self.administrator_password = ""
         "What the nodes were installed with: the password of their account `administrator`."
         self._lab_file = lab_file
-        self._network = network
         self._nodes: dict[str, ImpNode | CucmNode] = {}
 
     @classmethod
@@ -75,13 +76,15 @@ class Lab:
         work_directory: Path,
         observer: Observer | None = None,
         clock: LoopClock | None = None,
+        network: IPv4Network | None = None,
     ) -> AsyncIterator["Lab"]:
         """Bring all nodes up on a range of addresses of their own, and take them down at the end.
 
-        Raises ConfigError where the lab cannot be as the file says, ServiceFailed where a service cannot start.
+        A lab whose state was kept names the range that it had: its certificates carry the addresses. Raises
+        ConfigError where the lab cannot be as the file says, ServiceFailed where a service cannot start.
         """
         began = time.perf_counter()
-        with _hold(work_directory), reserve_range(lab_file.address_range) as reserved:
+        with _hold(work_directory), _reserve(lab_file, network) as reserved:
             plan = plan_lab(lab_file, reserved.network)
             _warn_of_addresses(plan)
             lab = cls(
@@ -98,6 +101,11 @@ class Lab:
                 yield lab
             finally:
                 await lab._shut_down()
+
+    @property
+    def nodes(self) -> tuple[ImpNode | CucmNode, ...]:
+        """All nodes, in the lab file's order."""
+        return tuple(self._in_order())
 
     @property
     def imp(self) -> tuple[ImpNode, ...]:
@@ -197,7 +205,7 @@ class Lab:
         order = order_for(
             self._lab_file,
             plan,
-            network=self._network,
+            network=self.network,
             work_directory=self.work_directory,
             authority=self.work_directory / "ca",
             holds=True,
@@ -231,6 +239,10 @@ class Lab:
         for end in ends:
             for failure in [end] if isinstance(end, BaseException) else end:
                 _log.warning("%s", failure)
+
+
+def _reserve(lab_file: LabFile, network: IPv4Network | None) -> ReservedRange:
+    return reserve_exactly(network) if network else reserve_range(lab_file.address_range)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

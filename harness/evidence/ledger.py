@@ -141,6 +141,11 @@ class Ledger:
         skip = max(0, since - (self._appended - len(self._entries)))
         return (entry for number, entry in enumerate(tuple(self._entries)) if number >= skip)
 
+    def numbered(self, *, since: int = 0) -> Iterator[tuple[int, Entry]]:
+        """Yield what was taken down since a mark with its number, which is the mark behind it, oldest first."""
+        first = self._appended - len(self._entries)
+        return ((n, entry) for n, entry in enumerate(tuple(self._entries), start=first + 1) if n > since)
+
     def verdicts(
         self, *, since: int = 0, node: str | None = None, accepted: bool | None = None
     ) -> list[Judged]:

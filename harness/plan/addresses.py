@@ -63,6 +63,15 @@ def reserve_range(preferred: IPv4Network) -> ReservedRange:
     raise ConfigError(f"address_range: {preferred} and what could replace it is taken by other runs")
 
 
+def reserve_exactly(network: IPv4Network) -> ReservedRange:
+    """Reserve this range and no other. Raises ConfigError where another run holds it."""
+    reserved = reserve_range(network)
+    if reserved.network != network:
+        reserved.release()
+        raise ConfigError(f"{network} is held by another run; stop that one first (`imp-harness down`)")
+    return reserved
+
+
 def _candidates(preferred: IPv4Network) -> Iterator[IPv4Network]:
     yield preferred
     if not preferred.subnet_of(LOOPBACK):

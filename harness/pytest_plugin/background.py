@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from certs.errors import ConfigError, HarnessError
+from harness.endpoint.ready import ClientFiles, make_ready
 from harness.evidence.ledger import Ledger
 from harness.lab import Lab
 from harness.plan.lab_file import LabFile
-from harness.ready import ClientFiles, make_ready
 from proxies.clock import LoopClock
 
 ValueT = TypeVar("ValueT")

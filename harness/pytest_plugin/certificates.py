@@ -9,10 +9,10 @@ from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.storage import write_atomically
 from certs.wrong import Role, WrongCertificate, WrongCertificates
 from harness.actors.sip import client_address
+from harness.endpoint.ready import CLIENT, ClientFiles
 from harness.lab import Lab
 from harness.near_matches import did_you_mean
 from harness.pytest_plugin.background import BackgroundLab
-from harness.ready import CLIENT, ClientFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -181,7 +181,7 @@ def test_a_lab_stays_up_until_it_is_interrupted_and_tells_where_the_evidence_is(
     lab.stdout.close()
     text = "".join(lines)
     assert "imp1.lab.example" in text
-    assert "TLS, peer authentication" in text
+    assert "peer authentication: shows cup" in text
     assert "client to be refused" in text
     assert "lab stopped; evidence:" in rest
     (client,) = (tmp_path / "runs").glob("*/clients/client.pem")

@@ -13,12 +13,12 @@ import pytest
 
 from certs.errors import ConfigError, ConnectionFailed
 from certs.purposes import CertificatePurpose
+from harness.endpoint.ready import ClientFiles, make_ready
 from harness.lab import Lab
 from harness.plan.lab_file import load_topology
 from harness.probe.kinds import Outcome, Protocol, TlsMode
 from harness.probe.probe import probe
 from harness.probe.report import ProbeReport
-from harness.ready import ClientFiles, make_ready
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,10 +11,10 @@ import pytest
 
 from certs.verdict import Reason
 from harness.actors.sip import client_address, user_agent
+from harness.endpoint.ready import ClientFiles, make_ready
 from harness.evidence.ledger import Ledger
 from harness.lab import Lab
 from harness.plan.lab_file import load_topology
-from harness.ready import ClientFiles, make_ready
 from tests.interop.peers import require_module
 
 pytestmark = pytest.mark.interop

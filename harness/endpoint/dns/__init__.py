@@ -1,0 +1,1 @@
+"""The lab's name server: `zones` says what names mean, `answering` how, `server` has the sockets."""

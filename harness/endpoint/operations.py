@@ -1,0 +1,191 @@
+"""What can be asked of a running lab over its control socket. A new operation is a row in `OPERATIONS`."""
+
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from certs.errors import ConfigError
+from certs.purposes import ServiceName
+from harness.endpoint.control_server import Arguments, Operation
+from harness.endpoint.session import LabSession
+from harness.endpoint.why.applying import apply_remedy
+from harness.endpoint.why.refusals import Refusal, encode_refusal, refusals
+from harness.endpoint.why.remedies import remedy_of
+from harness.evidence.ledger import Entry, encode_entry
+from harness.near_matches import did_you_mean
+
+
+class EntriesArguments(Arguments):
+    """Which entries of the ledger."""
+
+    since: Annotated[int, Field(ge=0)] = 0
+    "A mark: the position that an earlier answer ended with."
+
+    events: tuple[str, ...] = ()
+    "`opened`, `judged`, `message`, `closed`, `note`; none means all."
+
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    "How many at most, the newest."
+
+
+class RestartArguments(Arguments):
+    """Which service."""
+
+    node: str
+    "The node's name."
+
+    service: str
+    "The service, by its name in Control Center."
+
+
+class RefusalsArguments(Arguments):
+    """Which refusals."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 5
+    "How many at most, the newest."
+
+    number: int | None = None
+    "One of them; None means all."
+
+    since: Annotated[int, Field(ge=0)] = 0
+    "A mark of the ledger."
+
+
+class ApplyArguments(Arguments):
+    """Which refusal."""
+
+    number: int | None = None
+    "Its number; None means the newest."
+
+
+async def status(session: LabSession, arguments: Arguments) -> dict[str, Any]:
+    """Return what runs, and what has to restart."""
+    nodes, needed = [], []
+    for node in session.lab.nodes:
+        services = [
+            {"service": each.service, "state": each.state, "reason": each.reason}
+            for each in node.services.services()
+        ]
+        nodes.append({"node": node.plan.name, "services": services})
+        needed += [str(each) for each in await node.restart_needed() if each.node == node.plan.name]
+    verdicts = session.ledger.verdicts()
+    refused = sum(not each.verdict.accepted for each in verdicts)
+    return {
+        "nodes": nodes,
+        "restart_needed": needed,
+        "accepted": len(verdicts) - refused,
+        "refused": refused,
+        "position": session.ledger.position,
+    }
+
+
+async def stop(session: LabSession, arguments: Arguments) -> dict[str, Any]:
+    """Have the lab stop; the connection ends when it has."""
+    session.stopping.set()
+    return {"evidence": str(session.description.folder / "events.jsonl")}
+
+
+async def entries(session: LabSession, arguments: EntriesArguments) -> dict[str, Any]:
+    """Return what the ledger took down since a mark."""
+    found = [
+        encoded
+        for entry in session.ledger.entries(since=arguments.since)
+        if (encoded := encode_entry(entry)) and _wanted(encoded, arguments)
+    ]
+    return {"entries": found[-arguments.limit :], "position": session.ledger.position}
+
+
+async def follow(session: LabSession, arguments: EntriesArguments) -> AsyncIterator[dict[str, Any]]:
+    """Yield what the ledger takes down, from a mark on or from now on."""
+    ledger = session.ledger
+    mark = arguments.since or ledger.position
+    while True:
+        position = ledger.position
+        for entry in ledger.entries(since=mark):
+            encoded = encode_entry(entry)
+            if _wanted(encoded, arguments):
+                yield encoded
+        mark = position
+        await ledger.wait_for(_anything, since=mark, within=3600)
+
+
+async def restart(session: LabSession, arguments: RestartArguments) -> dict[str, Any]:
+    """Restart a service of a node, as Control Center does."""
+    node = session.lab.node(arguments.node)
+    names = [each.service.value for each in node.services.services()]
+    if arguments.service not in names:
+        nearest = did_you_mean(arguments.service, names)
+        raise ConfigError(
+            f"{arguments.node} has no service {arguments.service!r}{nearest}; it has {', '.join(names)}"
+        )
+    session.ledger.note(f"restart {arguments.service} on {node.plan.name}")
+    needed = await node.administration.restart(ServiceName(arguments.service))
+    return {"restart_needed": [str(each) for each in needed]}
+
+
+async def why(session: LabSession, arguments: RefusalsArguments) -> list[dict[str, Any]]:
+    """Return refusals, each with what mends it as things are now."""
+    found = list(refusals(session, since=arguments.since))
+    if arguments.number is not None:
+        found = [_numbered(session, arguments.number)]
+    return [await _explained(session, each) for each in found[-arguments.limit :]]
+
+
+async def follow_refusals(session: LabSession, arguments: RefusalsArguments) -> AsyncIterator[dict[str, Any]]:
+    """Yield refusals as they are made, from a mark on or from now on."""
+    mark = arguments.since or session.ledger.position
+    while True:
+        position = session.ledger.position
+        for each in refusals(session, since=mark):
+            yield await _explained(session, each)
+        mark = position
+        await session.ledger.wait_for(_anything, since=mark, within=3600)
+
+
+async def apply(session: LabSession, arguments: ApplyArguments) -> dict[str, Any]:
+    """Do what mends a refusal, where the lab can."""
+    refusal = _numbered(session, arguments.number)
+    return {"number": refusal.number} | await apply_remedy(session, refusal)
+
+
+def _numbered(session: LabSession, number: int | None) -> Refusal:
+    found = {each.number: each for each in refusals(session)}
+    if not found:
+        raise ConfigError("nobody was refused since the lab is ready")
+    if number is None:
+        return found[max(found)]
+    if number not in found:
+        raise ConfigError(
+            f"no refusal has the number {number}; the newest are {', '.join(map(str, list(found)[-9:]))}"
+        )
+    return found[number]
+
+
+async def _explained(session: LabSession, refusal: Refusal) -> dict[str, Any]:
+    remedy = await remedy_of(session, refusal)
+    return encode_refusal(refusal) | {"mend": remedy.encode()}
+
+
+def _wanted(encoded: Mapping[str, Any], arguments: EntriesArguments) -> bool:
+    return not arguments.events or encoded["event"] in arguments.events
+
+
+def _anything(entry: Entry) -> bool:
+    return True
+
+
+OPERATIONS: Final[Mapping[str, Operation[LabSession]]] = MappingProxyType(
+    {
+        "status": Operation(answer=status),
+        "stop": Operation(answer=stop),
+        "entries": Operation(arguments=EntriesArguments, answer=entries),
+        "follow": Operation(arguments=EntriesArguments, stream=follow),
+        "why": Operation(arguments=RefusalsArguments, answer=why),
+        "follow-refusals": Operation(arguments=RefusalsArguments, stream=follow_refusals),
+        "apply": Operation(arguments=ApplyArguments, answer=apply),
+        "restart": Operation(arguments=RestartArguments, answer=restart),
+    }
+)
+"The operations by name."
