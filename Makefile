@@ -24,7 +24,7 @@ endif
 .PHONY: help example scenario scenarios lab test interop check docs bench clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 $(STAMPS)/run: pyproject.toml
 	@echo "setting up $(VENV)" >&2
@@ -90,6 +90,10 @@ bench: $(STAMPS)/bench ## measure against openssl s_server, Kamailio, Prosody, p
 	@$(BIN)/python -m bench.handshakes $(ARGS)
 	@$(BIN)/python -m bench.messages $(ARGS)
 	@$(BIN)/python -m bench.xmpp $(ARGS)
+
+.PHONY: fips-provider
+fips-provider: $(STAMPS)/run ## get or build OpenSSL's FIPS provider, for nodes in FIPS mode
+	@$(HARNESS) fips-provider --get $(ARGS)
 
 clean: ## remove what was made: .venv, runs, caches
 	rm -rf $(VENV) $(NPM)/node_modules runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -145,6 +145,12 @@ CATALOGUE: Final[Mapping[Reason, Explanation]] = MappingProxyType(
             "G25",
             "Let the peer use an approved algorithm, or take this node out of FIPS mode: utils fips disable.",
         ),
+        Reason.SELF_TEST_FAILED: Explanation(
+            "A node in FIPS mode starts only when its cryptographic module is unchanged and passes its self-tests.",
+            "G27",
+            "Restart the node: a transient failure is gone then. If the test fails again, recover the node: "
+            "imp-harness recover.",
+        ),
         Reason.UNREACHABLE: Explanation(
             "A peer must be listening on the address and port.",
             "G13",

@@ -22,6 +22,7 @@ MAXIMUM_CHAIN_LENGTH: Final = 16
 _ALERT, _HANDSHAKE = 21, 22  # content types, RFC 8446 5.1
 _CLIENT_HELLO, _CERTIFICATE = 1, 11  # handshake types, RFC 8446 4
 _TLS_1_3 = 0x0304
+_SUPPORTED_GROUPS = 10  # extension types, RFC 8446 4.2
 
 ALERTS: Final[dict[int, str]] = {
     0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 22: "record_overflow",
@@ -40,8 +41,8 @@ ALERTS: Final[dict[int, str]] = {
 class HandshakeWatcher(Protocol):
     """Is told what a handshake shows."""
 
-    def client_hello_received(self) -> None:
-        """The peer sent a ClientHello that OpenSSL could read."""
+    def client_hello_received(self, message: bytes) -> None:
+        """The peer sent a ClientHello that OpenSSL could read; `parse_client_hello` reads it."""
         ...
 
     def chain_presented(self, chain: tuple[bytes, ...]) -> ssl.SSLContext | None:
@@ -90,7 +91,7 @@ def _on_message(
     if content_type == _ALERT:
         watcher.alert_crossed(direction, ALERTS.get(data[1], f"alert {data[1]}"))
     elif direction == "read" and message_type == _CLIENT_HELLO:
-        watcher.client_hello_received()
+        watcher.client_hello_received(data)
     elif direction == "read" and message_type == _CERTIFICATE:
         tls13 = version == _TLS_1_3
         connection.tls_version = "TLSv1.3" if tls13 else "TLSv1.2"
@@ -124,10 +125,33 @@ def parse_certificate_message(message: bytes, *, tls13: bool) -> tuple[bytes, ..
     return tuple(chain)
 
 
+def parse_client_hello(message: bytes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the numbers of the cipher suites and of the groups that a ClientHello offers (RFC 8446 4.1.2, 4.2.7).
+
+    Raises RemoteProtocolError where lengths do not add up.
+    """
+    body = message[4 + 2 + 32 :]  # behind the message's head: legacy_version, random
+    _, body = _take(body, length_bytes=1)  # legacy_session_id
+    suites, body = _take(body, length_bytes=2)
+    _, body = _take(body, length_bytes=1)  # legacy_compression_methods
+    groups = b""
+    extensions = _take(body, length_bytes=2)[0] if body else b""
+    while extensions:
+        number = int.from_bytes(extensions[:2], "big")
+        content, extensions = _take(extensions[2:], length_bytes=2)
+        if number == _SUPPORTED_GROUPS:
+            groups, _ = _take(content, length_bytes=2)
+    return _numbers(suites), _numbers(groups)
+
+
+def _numbers(data: bytes) -> tuple[int, ...]:
+    return tuple(int.from_bytes(data[place : place + 2], "big") for place in range(0, len(data) - 1, 2))
+
+
 def _take(data: bytes, *, length_bytes: int) -> tuple[bytes, bytes]:
     end = length_bytes + int.from_bytes(data[:length_bytes], "big")
     if len(data) < length_bytes or len(data) < end:
-        raise RemoteProtocolError("a Certificate message is shorter than it says", reply="decode_error")
+        raise RemoteProtocolError("a handshake message is shorter than it says", reply="decode_error")
     return data[length_bytes:end], data[end:]
 
 

@@ -8,6 +8,7 @@ from typing import Final, Literal, cast
 
 from certs.catalogue import explain
 from certs.errors import CertificateError, ConnectionFailed
+from certs.fips.approved import NotFipsApproved
 from certs.handshake_messages import WatchedSslObject, watch_handshakes
 from certs.key_store import KeyStore, TrustedCertificate
 from certs.purposes import TrustStoreName
@@ -100,6 +101,8 @@ class CertificateImportTool:
         pem = b"".join(ssl.DER_cert_to_PEM_cert(der).encode() for der in chain)
         try:
             imported = self._key_store.add_trust(store, pem)
+        except NotFipsApproved as error:
+            return _failed(Reason.NOT_FIPS_APPROVED, str(error))
         except CertificateError as error:
             return _failed(Reason.BAD_CERTIFICATE, str(error))
         await self._imported(store, imported[0].certificate.common_name, address)
@@ -126,7 +129,7 @@ class _Probe:
         self._ssl.watcher = self
         self._chain: tuple[bytes, ...] | None = None
 
-    def client_hello_received(self) -> None:
+    def client_hello_received(self, message: bytes) -> None:
         """Never happens to a client."""
 
     def chain_presented(self, chain: tuple[bytes, ...]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -75,6 +75,38 @@ class CertificateSpec:
             not_before=now - _BACKDATED,
             not_after=now + LIFETIME,
         )
+
+
+class Issuer(Protocol):
+    """Makes a node's keys, certificates and requests: with this library, or by another cryptographic module."""
+
+    def make_key(self, algorithm: KeyAlgorithm) -> bytes:
+        """Return a new private key in PEM (PKCS #8, unencrypted)."""
+        ...
+
+    def issue_self_signed(self, spec: CertificateSpec, algorithm: KeyAlgorithm) -> Credential:
+        """Issue a certificate with a new key that is its own issuer."""
+        ...
+
+    def issue_csr(self, spec: CertificateSpec, key_pem: bytes) -> bytes:
+        """Issue a certificate signing request in PEM."""
+        ...
+
+
+class LibraryIssuer:
+    """Implements `Issuer` with the library `cryptography`."""
+
+    def make_key(self, algorithm: KeyAlgorithm) -> bytes:
+        """Return a new private key in PEM (PKCS #8, unencrypted)."""
+        return encode_key(make_key(algorithm))
+
+    def issue_self_signed(self, spec: CertificateSpec, algorithm: KeyAlgorithm) -> Credential:
+        """Issue a certificate with a new key that is its own issuer."""
+        return issue_self_signed(spec, make_key(algorithm))
+
+    def issue_csr(self, spec: CertificateSpec, key_pem: bytes) -> bytes:
+        """Issue a certificate signing request in PEM."""
+        return issue_csr(spec, parse_key(key_pem))
 
 
 def make_key(algorithm: KeyAlgorithm) -> PrivateKey:

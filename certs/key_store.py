@@ -12,19 +12,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.credential import Credential
 from certs.errors import CertificateError
-from certs.issuing import (
-    CertificateSpec,
-    KeyAlgorithm,
-    encode_certificate,
-    encode_key,
-    issue_csr,
-    make_key,
-    parse_key,
-)
+from certs.fips.approved import require_approved
+from certs.fips.mode import in_fips_mode
+from certs.issuing import CertificateSpec, Issuer, KeyAlgorithm, encode_certificate, encode_key, parse_key
 from certs.presented import common_name, fingerprint, parse_certificates, parse_presented
 from certs.purposes import CertificatePurpose, TrustStoreName
 from certs.storage import clean_leftovers, make_directory, read_file, sync_directory, write_atomically
@@ -80,18 +75,24 @@ class KeyStore:
     # Signing requests.
 
     def generate_csr(
-        self, purpose: CertificatePurpose, spec: CertificateSpec, algorithm: KeyAlgorithm
+        self, purpose: CertificatePurpose, spec: CertificateSpec, algorithm: KeyAlgorithm, issuer: Issuer
     ) -> bytes:
-        """Make a key and a request for it, and keep both until the signed certificate comes; return PEM."""
-        key = make_key(algorithm)
-        request = issue_csr(spec, key)
-        write_atomically(self._csr(purpose), request + encode_key(key))
+        """Have a key and a request for it made, keep both until the signed certificate comes; return PEM."""
+        key = issuer.make_key(algorithm)
+        request = issuer.issue_csr(spec, key)
+        write_atomically(self._csr(purpose), request + key)
         return request
+
+    def discard_requests(self) -> None:
+        """Forget all requests that wait, with their keys."""
+        for path in sorted((self.directory / "csr").glob("*.pem")):
+            path.unlink()
 
     def upload_signed(self, purpose: CertificatePurpose, chain_pem: bytes) -> None:
         """Take the certificate that a CA made of the pending request.
 
-        Raises CertificateError where no request is pending or the certificate is for another key.
+        Raises CertificateError where no request is pending or the certificate is for another key, NotFipsApproved
+        where this process is in FIPS mode and a certificate of the chain is not approved.
         """
         path = self._csr(purpose)
         if not path.exists():
@@ -100,6 +101,7 @@ class KeyStore:
             )
         key = parse_key(read_file(path))
         certificates = parse_certificates(chain_pem)
+        _check_approved(certificates)
         if certificates[0].public_key() != key.public_key():
             raise CertificateError(
                 f"the certificate of {common_name(certificates[0])} does not belong to the pending {purpose}.csr"
@@ -130,10 +132,13 @@ class KeyStore:
     def add_trust(self, store: TrustStoreName, pem: bytes) -> tuple[TrustedCertificate, ...]:
         """Put every certificate of a PEM text into a trust store; those already there stay as they are.
 
-        Raises CertificateError where the text holds no certificate; then nothing was added.
+        Raises CertificateError where the text holds no certificate, NotFipsApproved where this process is in FIPS
+        mode and one of them is not approved; then nothing was added.
         """
         added = []
-        for certificate in parse_certificates(pem):
+        certificates = parse_certificates(pem)
+        _check_approved(certificates)
+        for certificate in certificates:
             path = self._trusted(store, fingerprint(certificate))
             write_atomically(path, encode_certificate(certificate))
             added.append(self._parse_trusted(path))
@@ -193,3 +198,8 @@ class KeyStore:
             pem=encode_certificate(certificate),
             certificate=parse_presented(certificate.public_bytes(Encoding.DER)),
         )
+
+
+def _check_approved(certificates: Iterable[x509.Certificate]) -> None:
+    if in_fips_mode():
+        require_approved(parse_presented(each.public_bytes(Encoding.DER)) for each in certificates)

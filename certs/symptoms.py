@@ -100,8 +100,13 @@ SYMPTOMS: Final[Mapping[Reason, Symptom]] = MappingProxyType(
             "The alert that names the fault, as decode_error or illegal_parameter.",
         ),
         Reason.NOT_FIPS_APPROVED: Symptom(
-            "The node is in FIPS mode; the peer offers only ChaCha20, a TLS_RSA suite, MD5 or a short key.",
-            "Alert handshake_failure where no approved suite is offered; bad_certificate for a certificate.",
+            "The node is in FIPS mode; the peer has only ChaCha20, a TLS_RSA suite, X25519, or a weak certificate.",
+            "Alert handshake_failure where no approved suite or group is offered; unknown_ca for a certificate. An "
+            "upload is refused with the reason.",
+        ),
+        Reason.SELF_TEST_FAILED: Symptom(
+            "The module's file was changed, or a computation went wrong once.",
+            "Nothing: the node opens no listener, so connections are refused by the network.",
         ),
         Reason.UNREACHABLE: Symptom(
             "A wrong address or port, or a service that is stopped.",

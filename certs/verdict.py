@@ -40,6 +40,9 @@ class Reason(StrEnum):
     PROTOCOL_ERROR = "TLS protocol error"
     NOT_FIPS_APPROVED = "not FIPS-approved"
 
+    # The node itself.
+    SELF_TEST_FAILED = "FIPS self-test failed"
+
     # Before TLS.
     UNREACHABLE = "unreachable"
 

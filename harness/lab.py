@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -13,10 +12,15 @@ from typing import Final, cast
 
 from certs.authority import CertificateAuthority
 from certs.errors import ConfigError
-from certs.storage import make_directory, write_atomically
+from certs.storage import make_directory
 from harness.configuration.cluster_settings import User
 from harness.configuration.database import Database
-from harness.configuration.provisioning import database_url, provision_cluster
+from harness.configuration.provisioning import (
+    PASSWORD_FILE,
+    database_url,
+    installed_password,
+    provision_cluster,
+)
 from harness.near_matches import did_you_mean
 from harness.nodes.making import make_node
 from harness.nodes.node import CucmNode, ImpNode, NodeSurroundings
@@ -30,8 +34,7 @@ from harness.processes.process_node import ProcessNode
 from proxies.clock import LoopClock
 from proxies.observer import NullObserver, Observer
 
-PASSWORD_FILE: Final = "administrator-password"  # noqa: S105 - its name
-"The file in the lab's folder that says what the nodes were installed with; only its owner reads it."
+__all__ = ["PASSWORD_FILE", "Lab"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -155,7 +158,7 @@ class Lab:
         authority = None
         if self._lab_file.certificates is CertificateSource.CA_SIGNED:
             authority = CertificateAuthority.load_or_create(self.work_directory / "ca")
-        self.administrator_password = self._installed_password()
+        self.administrator_password = installed_password(self._lab_file, self.work_directory)
         self._make_nodes(authority)
         failures: list[ServiceFailed] = []
         try:
@@ -170,15 +173,6 @@ class Lab:
             for other in failures[1:]:
                 failures[0].add_note(str(other))
             raise failures[0]
-
-    def _installed_password(self) -> str:
-        given = self._lab_file.administrator_password
-        path = self.work_directory / PASSWORD_FILE
-        if given is None and path.exists():
-            return path.read_text("utf-8").strip()
-        password = given.get_secret_value() if given is not None else secrets.token_urlsafe(12)
-        write_atomically(path, f"{password}\n".encode())
-        return password
 
     def _make_nodes(self, authority: CertificateAuthority | None) -> None:
         for cluster, entry in zip(self.plan.clusters, self._lab_file.clusters, strict=True):
@@ -207,6 +201,7 @@ class Lab:
             plan,
             network=self.network,
             work_directory=self.work_directory,
+            administrator_password=self.administrator_password,
             authority=self.work_directory / "ca",
             holds=True,
         )

@@ -161,10 +161,14 @@ class Accounts:
                 return False
             # At the first login and not at boot, where it would cost every lab 50 ms a node.
             await self._keep(self._installed_password)
+        kept = self._read()
         try:
-            return await asyncio.to_thread(self._read().matches, password)
+            is_right = await asyncio.to_thread(kept.matches, password)
         except ConfigError as error:
             raise self._damaged() from error
+        if is_right and kept.is_to_be_replaced:
+            await self._keep(password)
+        return is_right
 
     async def _is_user(self, name: str, password: str) -> bool:
         expected = await self._user_password(name)

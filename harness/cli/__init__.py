@@ -53,9 +53,11 @@ def options(
 
 
 # Commands of nodes in processes of their own.
-from harness.cli import node  # noqa: E402
+from harness.cli import fips, node  # noqa: E402
 
 app.command("node")(node.node)
+app.command("recover")(node.recover)
+app.command("fips-provider")(fips.provider)
 
 
 def main() -> None:

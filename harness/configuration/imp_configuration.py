@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certs.errors import ConfigError
+from certs.fips.mode import in_fips_mode
 from harness.configuration.cluster_settings import (
     DEFAULT_TLS_CONTEXT,
     ImpSettings,
@@ -322,4 +323,7 @@ def _check_cipher(cipher: str) -> None:
     try:
         context.set_ciphers(cipher)
     except ssl.SSLError:
-        raise ConfigError(f"TLS cipher: this machine's OpenSSL has no cipher called {cipher!r}") from None
+        why = ", or it is not FIPS-approved" if in_fips_mode() else ""
+        raise ConfigError(
+            f"TLS cipher: this machine's OpenSSL has no cipher called {cipher!r}{why}"
+        ) from None

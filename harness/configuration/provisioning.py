@@ -2,12 +2,17 @@
 
 import secrets
 from pathlib import Path
+from typing import Final
 
+from certs.storage import write_atomically
 from harness.configuration.cluster_settings import User
 from harness.configuration.cucm_configuration import CucmConfiguration
 from harness.configuration.database import Database, sqlite_url
 from harness.configuration.imp_configuration import ImpConfiguration
 from harness.plan.lab_file import CucmClusterEntry, ImpClusterEntry, LabFile
+
+PASSWORD_FILE: Final = "administrator-password"  # noqa: S105 - its name
+"Where a lab keeps the password that its administrators log in with after the installation."
 
 
 def database_url(entry: ImpClusterEntry | CucmClusterEntry, work_directory: Path) -> str:
@@ -37,3 +42,17 @@ async def provision_cluster(
             )
         case CucmClusterEntry():
             await CucmConfiguration(database).add_missing_lines(entry.lines)
+
+
+def installed_password(lab_file: LabFile, work_directory: Path) -> str:
+    """Return what administrators log in with after the installation: the lab file's password, or a drawn one.
+
+    It is kept in the lab's folder, so that a person can read it and the next start finds it.
+    """
+    given = lab_file.administrator_password
+    path = work_directory / PASSWORD_FILE
+    if given is None and path.exists():
+        return path.read_text("utf-8").strip()
+    password = given.get_secret_value() if given is not None else secrets.token_urlsafe(12)
+    write_atomically(path, f"{password}\n".encode())
+    return password

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.credential import Credential
 from certs.errors import CertificateError, ConfigError
-from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
+from certs.issuing import CertificateSpec, Issuer, KeyAlgorithm, LibraryIssuer
 from certs.key_store import KeyStore
 from certs.presented import parse_certificates, parse_presented
 from certs.purposes import CertificatePurpose, TrustStoreName
@@ -59,6 +59,7 @@ class CertificateManagement:
         purposes: tuple[CertificatePurpose, ...],
         trust_stores: tuple[TrustStoreName, ...],
         key_algorithm: KeyAlgorithm,
+        issuer: Issuer | None = None,
         specify: Callable[[CertificatePurpose], Awaitable[CertificateSpec]],
         restart_needed: Callable[[], Awaitable[RestartsNeeded]],
     ) -> None:
@@ -69,6 +70,7 @@ class CertificateManagement:
         self._plan = plan
         self._key_store = key_store
         self._key_algorithm = key_algorithm
+        self._issuer = issuer or LibraryIssuer()
         self._specify = specify
         self._restart_needed = restart_needed
 
@@ -148,7 +150,9 @@ class CertificateManagement:
         """Generate CSR and download it, as `cup.csr`. The certificate in use stays as it is."""
         self._check_purpose(purpose)
         spec = await self._specify(purpose)
-        return await asyncio.to_thread(self._key_store.generate_csr, purpose, spec, self._key_algorithm)
+        return await asyncio.to_thread(
+            self._key_store.generate_csr, purpose, spec, self._key_algorithm, self._issuer
+        )
 
     async def upload_signed_certificate(
         self, purpose: CertificatePurpose, chain_pem: bytes
@@ -162,7 +166,7 @@ class CertificateManagement:
         return await self._restart_needed()
 
     def _issue_self_signed(self, spec: CertificateSpec) -> Credential:
-        return issue_self_signed(spec, make_key(self._key_algorithm))
+        return self._issuer.issue_self_signed(spec, self._key_algorithm)
 
     def _check_purpose(self, purpose: CertificatePurpose) -> None:
         if purpose not in self.purposes:

@@ -9,7 +9,6 @@ configuration in its cluster's database. Users' rosters and messages are not: th
 
 import asyncio
 import base64
-import hashlib
 import json
 import secrets
 import shutil
@@ -28,6 +27,7 @@ from certs.errors import CertificateError, ConfigError
 from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, TrustStoreName
 from certs.storage import read_file, write_atomically
+from harness.access.passwords import derive_scrypt
 from harness.configuration.database import SCHEMA_VERSION, Database
 from harness.configuration.database_models import Row
 
@@ -244,6 +244,4 @@ def _decrypt(content: bytes, password: str) -> tuple[bytes, bytes]:
 
 
 def _derive(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(
-        password.encode(), salt=salt, n=2**14, r=8, p=1, maxmem=64 * 1024 * 1024, dklen=_KEY
-    )
+    return derive_scrypt(password.encode(), salt, cost=2**14, block_size=8, parallel=1, length=_KEY)

@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Generic
 from certs.authority import CertificateAuthority
 from certs.credential import Credential
 from certs.errors import ConfigError
-from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
+from certs.issuing import CertificateSpec, Issuer, KeyAlgorithm, LibraryIssuer
 from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from harness.access.accounts import Accounts
@@ -30,6 +30,7 @@ from harness.im_store.user_options import UserOptions, read_user_options
 from harness.nodes.administration import CucmAdministration, ImpAdministration
 from harness.nodes.certificate_management import CertificateManagement
 from harness.nodes.disaster_recovery import DisasterRecovery
+from harness.nodes.machine import Machine
 from harness.nodes.service_control import Service, ServiceControl, ServiceEnvironment
 from harness.nodes.service_runs import RestartNeeded, ServiceRuns, changed_since
 from harness.nodes.service_state import ServiceFailed
@@ -46,7 +47,8 @@ from proxies.observer import Observer
 from proxies.sip.trunk.cucm_trunk import CallManager
 from proxies.tasks import TaskKeeper
 
-_KEY_STORE_DIRECTORY: Final = "certificates"
+KEY_STORE_DIRECTORY: Final = "certificates"
+"Where in a node's folder its certificates are."
 
 _LAST_WRITES: Final = 60.0
 "Seconds that a node which shuts down waits for its database to take the last of users' data."
@@ -79,6 +81,12 @@ class NodeSurroundings:
     administrator_password: str = field(default="", repr=False)
     "The password that its administrator gets when it is installed; empty lets no administrator log in."
 
+    issuer: Issuer = field(default_factory=LibraryIssuer)
+    "What makes its keys, certificates and requests."
+
+    machine: Machine | None = None
+    "The process of its own that it runs in; None where it shares one with others."
+
 
 class Node(ABC, Generic[PlanT, SettingsT]):
     """What the nodes of both kinds of clusters have."""
@@ -107,7 +115,7 @@ class Node(ABC, Generic[PlanT, SettingsT]):
         "Its cluster."
         self.surroundings = surroundings
         "Its folder, resolver, time and keys."
-        self.key_store = KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
+        self.key_store = KeyStore(surroundings.directory / KEY_STORE_DIRECTORY)
         "Its certificates and trust stores."
         self._database = database
         self._runs = ServiceRuns(database)
@@ -144,6 +152,7 @@ class Node(ABC, Generic[PlanT, SettingsT]):
             purposes=self.purposes,
             trust_stores=self.trust_stores,
             key_algorithm=surroundings.key_algorithm,
+            issuer=surroundings.issuer,
             specify=self.specify,
             restart_needed=self.restart_needed,
         )
@@ -237,7 +246,7 @@ class Node(ABC, Generic[PlanT, SettingsT]):
     def _issue_first(self) -> Credential:
         authority = self.surroundings.authority
         if authority is None:
-            return issue_self_signed(self._spec(), make_key(self.surroundings.key_algorithm))
+            return self.surroundings.issuer.issue_self_signed(self._spec(), self.surroundings.key_algorithm)
         return authority.issue(self._spec(), self.surroundings.key_algorithm)
 
 
@@ -260,7 +269,7 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
     def __init__(
         self, plan: ImpNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database
     ) -> None:
-        key_store = KeyStore(surroundings.directory / _KEY_STORE_DIRECTORY)
+        key_store = KeyStore(surroundings.directory / KEY_STORE_DIRECTORY)
         self._replica = Replica(plan, cluster, database, key_store)
         xmpp = self._xmpp = XmppServices(self._replica, key_store, database)
         super().__init__(plan, cluster, surroundings, database, {**xmpp.builders(), **SIP_SERVICES})

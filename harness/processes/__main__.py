@@ -2,6 +2,10 @@
 
 import sys
 
-from harness.processes.worker import run_worker
+from certs.fips.mode import settle_openssl
+
+settle_openssl()  # before anything that carries an OpenSSL of its own
+
+from harness.processes.worker import run_worker  # noqa: E402
 
 sys.exit(run_worker())

@@ -1,7 +1,7 @@
 """What a worker process is told when it starts: one line of JSON on its standard input, for it holds passwords."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ class NodeOrder:
     node: str
     "The node's short name."
 
-    lab: str
+    lab: str = field(repr=False)
     "The lab file as JSON, with its passwords."
 
     network: str
@@ -36,14 +36,23 @@ class NodeOrder:
     work_directory: str
     "The lab's folder; the node's own is CLUSTER/NAME in it."
 
-    database: str
+    database: str = field(repr=False)
     "The URL of the cluster's database."
+
+    administrator_password: str = field(default="", repr=False)
+    "What its administrator logs in with until another one is set."
 
     authority: str = ""
     "The folder of the CA that signs first certificates; empty where nodes sign their own."
 
     holds: bool = False
     "Whether it waits to be told before it starts its services, until all nodes of a lab are prepared."
+
+    fips: bool = False
+    "Whether its OpenSSL has to use approved algorithms only; its environment sees to that."
+
+    keys_to_make: bool = False
+    "Whether it makes new keys and certificates before its services start."
 
     @property
     def lab_file(self) -> LabFile:
@@ -81,6 +90,7 @@ def order_for(
     network: IPv4Network,
     work_directory: Path,
     database: str = "",
+    administrator_password: str = "",
     authority: Path | None = None,
     holds: bool = False,
 ) -> NodeOrder:
@@ -98,6 +108,7 @@ def order_for(
         network=str(network),
         work_directory=str(work_directory.absolute()),
         database=database or database_url(entry, work_directory.absolute()),
+        administrator_password=administrator_password,
         authority=str(authority.absolute()) if signed and authority is not None else "",
         holds=holds,
     )

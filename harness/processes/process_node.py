@@ -2,9 +2,10 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from certs.errors import ConnectionFailed
+from certs.errors import ConfigError, ConnectionFailed
+from certs.fips.module import SelfTestFailed
 from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName
 from harness.configuration.cucm_configuration import CucmConfiguration
@@ -16,8 +17,11 @@ from harness.nodes.service_control import ServiceControl
 from harness.nodes.service_runs import RestartNeeded
 from harness.nodes.service_state import ServiceFailed
 from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
+from harness.processes.fips_mode import tell_of_halt
 from harness.processes.forwarding import retell
+from harness.processes.machine import ProcessMachine
 from harness.processes.orders import NodeOrder
+from harness.processes.recovery import recover_node
 from harness.processes.remote import remote
 from harness.processes.supervisor import NodeProcess
 from harness.processes.worker import ProcessStatus
@@ -47,6 +51,8 @@ class ProcessNode:
         self.process = NodeProcess(order)
         "Its process."
         self.process.on_up = self._follow
+        self.process.on_halt = self._tell_of_halt
+        self._order = order
         self._observer = observer
         self._tasks = TaskKeeper()
         control = self.process.control
@@ -75,6 +81,8 @@ class ProcessNode:
         "The guide's procedures, by the names of the product's pages."
         self.configuration: Any = remote(configuration, "configuration", control)
         "The cluster's settings, as this node reads and writes them."
+        self.machine = remote(ProcessMachine, "machine", control)
+        "The machine under it: its FIPS mode."
         self._node: Any = remote(kind, "node", control)
 
     async def prepare(self) -> None:
@@ -116,6 +124,24 @@ class ProcessNode:
         needed: tuple[RestartNeeded, ...] = await self._node.restart_needed()
         return needed
 
+    async def recover(self, backup: bytes | None = None, password: str = "") -> str:
+        """Install the node anew, as `imp-harness recover` does; return what was done.
+
+        Raises ConfigError where it runs, or where the backup cannot be restored.
+        """
+        return await recover_node(self._order, backup, password)
+
+    async def power_on(self) -> None:
+        """Start the process of a node that is down, and its services.
+
+        Raises ConfigError where it does not come up, NodeHalted where a self-test keeps it from doing so.
+        """
+        self.process.holds = False
+        await self.process.start()
+
+    def _tell_of_halt(self, failure: SelfTestFailed) -> None:
+        tell_of_halt(self._observer, self.plan, failure)
+
     def _follow(self) -> None:
         self._tasks.start(self._retell(), name=f"what happens on {self.plan.name}")
 
@@ -126,3 +152,15 @@ class ProcessNode:
                 await retell(events, self._observer)
             finally:
                 closing.close()
+
+
+def as_process_node(node: ImpNode | CucmNode) -> ProcessNode:
+    """Return a lab's node as what it is where it runs in a process of its own.
+
+    Raises ConfigError where it does not.
+    """
+    if not isinstance(cast(object, node), ProcessNode):
+        raise ConfigError(
+            f"{node.plan.name} runs in the lab's own process; the lab file needs process = true"
+        )
+    return cast(ProcessNode, node)

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from certs.errors import ConfigError
+from certs.errors import ConfigError, HarnessError
+from certs.fips.module import SelfTestFailed
 from harness.processes.control import SOCKET_NAME, ControlClient
+from harness.processes.fips_mode import HOW_TO_MEND, FipsMode
 from harness.processes.orders import EXIT_REBOOT, NodeOrder
 from harness.processes.values import encode
 
@@ -38,6 +40,15 @@ class SupervisorLimits:
     "For a worker to end by itself; then it is killed."
 
 
+class NodeHalted(ConfigError):  # noqa: N818 - what happened
+    """A failed self-test keeps a node from starting (G27)."""
+
+    def __init__(self, node: str, failure: SelfTestFailed) -> None:
+        super().__init__(f"{node} is halted: {failure}; {HOW_TO_MEND}")
+        self.test = failure.test
+        "The test that failed, in the provider's words."
+
+
 class NodeProcess:
     """The process of one node: one worker after another, across reboots."""
 
@@ -48,6 +59,10 @@ class NodeProcess:
         "The node's folder."
         self.control = ControlClient(self.directory / SOCKET_NAME, order.node)
         "Calls its methods."
+        self.fips = FipsMode(self.directory)
+        "Its FIPS mode, which changes between two processes."
+        self.halted_by: SelfTestFailed | None = None
+        "The self-test that halted the node at its last boot; None where none did (G27)."
         self.state = ProcessState.DOWN
         "What it does now."
         self.failure = ""
@@ -56,6 +71,10 @@ class NodeProcess:
         "How many workers there have been."
         self.on_up: Callable[[], None] = lambda: None
         "Called when a worker is ready: at the start and after every reboot."
+        self.on_halt: Callable[[SelfTestFailed], None] = lambda failure: None
+        "Called when a failed self-test halts the node."
+        self.holds = order.holds
+        "Whether the next worker waits to be told before it starts its services."
         self._worker: asyncio.subprocess.Process | None = None
         self._supervising: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -94,6 +113,8 @@ class NodeProcess:
         try:
             async with asyncio.timeout(self._limits.start):
                 while not (self.state is ProcessState.UP and self.boots >= boots):
+                    if self.state is ProcessState.DOWN and self.halted_by is not None:
+                        raise NodeHalted(self._order.node, self.halted_by)
                     if self.state is ProcessState.DOWN:
                         raise ConfigError(
                             f"{self._order.node} does not run: {self.failure or 'it has ended'}"
@@ -135,13 +156,25 @@ class NodeProcess:
             self._supervising = None
 
     async def _supervise(self) -> None:
-        order = self._order
         try:
             while True:
                 self._move(ProcessState.BOOTING)
-                if not await self._run_worker(order, {}) or self._stopping:
+                self.halted_by = None
+                booted = await asyncio.to_thread(self.fips.boot)
+                order = replace(
+                    self._order,
+                    holds=self.holds,
+                    fips=booted.enabled,
+                    keys_to_make=booted.keys_to_make,
+                )
+                if not await self._run_worker(order, booted.environment) or self._stopping:
                     return
-                order = replace(order, holds=False)
+                self.holds = False
+        except SelfTestFailed as failure:
+            self.halted_by, self.failure = failure, str(failure)
+            self.on_halt(failure)
+        except HarnessError as error:
+            self.failure = str(error)
         except OSError as error:
             self.failure = f"no process can be started: {error.strerror or error}"
         finally:

@@ -1,14 +1,13 @@
 """Runs one node in this process, until it is told to end or to reboot."""
 
 import asyncio
-import fcntl
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +17,9 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, Pro
 
 from certs.authority import CertificateAuthority
 from certs.errors import ConfigError, HarnessError
+from certs.fips.issuing import ApprovedIssuer
+from certs.issuing import LibraryIssuer
 from certs.purposes import ServiceName
-from certs.storage import make_directory
 from harness.configuration.database import Database
 from harness.configuration.provisioning import provision_cluster
 from harness.evidence.ledger import Ledger
@@ -28,7 +28,9 @@ from harness.nodes.node import CucmNode, ImpNode, NodeSurroundings
 from harness.nodes.service_state import ServiceStatus
 from harness.plan.names import LabNames
 from harness.processes.control import SOCKET_NAME, ControlServer
+from harness.processes.folder import hold_folder, write_events
 from harness.processes.forwarding import EventForwarder
+from harness.processes.machine import ProcessMachine, check_fips_process
 from harness.processes.orders import EXIT_REBOOT, MAXIMUM_ORDER, NodeOrder
 from harness.processes.values import decode
 from proxies.clock import LoopClock
@@ -70,6 +72,7 @@ class Worker:
         self._node_plan, self._cluster, self._entry = order.find(self._plan)
         self._directory = Path(order.work_directory) / self._cluster.name / order.node
         self._ended = asyncio.Event()
+        self._machine = ProcessMachine(self._directory, reboot=self.reboot)
         self._reboots = False
         self._node: ImpNode | CucmNode | None = None
         self._started_at = self._clock.now()
@@ -111,7 +114,9 @@ class Worker:
 
         Raises ConfigError where the folder is another process's or the database cannot be reached.
         """
-        with _hold(self._directory):
+        if self._order.fips:
+            check_fips_process()
+        with hold_folder(self._directory):
             async with AsyncExitStack() as stack:
                 self._listen_to_signals()
                 database = Database(self._order.database)
@@ -124,6 +129,8 @@ class Worker:
                 stack.push_async_callback(control.close)
                 stack.push_async_callback(self._shut_down)
                 await self.node.prepare()
+                if self._order.keys_to_make:
+                    await self._make_keys_again()
                 await control.start()
                 if not self._order.holds:
                     for failure in await self.node.boot():
@@ -131,6 +138,14 @@ class Worker:
                 _say("prepared" if self._order.holds else "ready", self._order.node)
                 await self._ended.wait()
         return EXIT_REBOOT if self._reboots else 0
+
+    async def _make_keys_again(self) -> None:
+        """Make new keys and certificates after a change of the FIPS mode (G25)."""
+        self.node.key_store.discard_requests()
+        for purpose in self.node.purposes:
+            await self.node.administration.certificate_management.regenerate(purpose)
+        await self.node.prepare()  # the cluster is told of the new XMPP certificate
+        self._machine.fips.keys_made()
 
     def _surroundings(self) -> NodeSurroundings:
         authority = self._order.authority
@@ -141,12 +156,16 @@ class Worker:
             observer=self._events,
             key_algorithm=self._order.lab_file.key_algorithm,
             authority=CertificateAuthority.load_or_create(Path(authority)) if authority else None,
+            issuer=ApprovedIssuer(self._machine.fips.module) if self._order.fips else LibraryIssuer(),
+            machine=self._machine,
+            administrator_password=self._order.administrator_password,
         )
 
     def _roots(self) -> dict[str, object]:
         node = self.node
         return {
             "process": self,
+            "machine": self._machine,
             "node": node,
             "services": node.services,
             "configuration": node.configuration,
@@ -173,10 +192,7 @@ class Worker:
         for failure in await self.node.shut_down():
             sys.stderr.write(f"{failure}\n")
         self._events.finish()
-        events = self._directory / "events.jsonl"
-        if events.exists():
-            events.replace(self._directory / "events-before.jsonl")
-        self._ledger.write(events)
+        write_events(self._directory, self._ledger)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -223,15 +239,3 @@ def _say(word: str, text: str) -> None:
     """Tell the supervisor, as a line of JSON on the standard output."""
     sys.stdout.write(json.dumps({word: text}) + "\n")
     sys.stdout.flush()
-
-
-@contextmanager
-def _hold(directory: Path) -> Iterator[None]:
-    """Keep another process out of the node's folder; the kernel lets go of the lock when this one ends."""
-    make_directory(directory)
-    with (directory / "node.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"{directory} belongs to a node that runs; name another folder") from None
-        yield

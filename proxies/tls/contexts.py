@@ -16,6 +16,8 @@ from typing import Final
 
 from certs.credential import Credential
 from certs.errors import CertificateError, ConfigError
+from certs.fips.approved import APPROVED_SUITES
+from certs.fips.mode import in_fips_mode
 from certs.handshake_messages import watch_handshakes
 from certs.verdict import Side
 from proxies.tls.settings import TlsClientSettings, TlsServerSettings, TlsVersion, TrustPolicy
@@ -201,7 +203,21 @@ def _set_ciphers(ssl_context: ssl.SSLContext, ciphers: str, level: int) -> None:
     try:
         ssl_context.set_ciphers(f"{ciphers}:@SECLEVEL={level}")
     except ssl.SSLError as error:
-        raise ConfigError(f"OpenSSL knows no cipher suite of {ciphers!r}") from error
+        why = ", or none of them is FIPS-approved" if in_fips_mode() else ""
+        raise ConfigError(f"OpenSSL knows no cipher suite of {ciphers!r}{why}") from error
+    if in_fips_mode():
+        _keep_approved_ciphers(ssl_context, ciphers, level)
+
+
+def _keep_approved_ciphers(ssl_context: ssl.SSLContext, ciphers: str, level: int) -> None:
+    """Take out what the module has and FIPS mode does not allow: static RSA (SP 800-52 rev. 2 3.3.1)."""
+    offered = [cipher["name"] for cipher in ssl_context.get_ciphers()]
+    approved = [name for name in offered if name in APPROVED_SUITES]
+    if not approved:
+        raise ConfigError(
+            f"not FIPS-approved: no cipher suite of {ciphers!r} is; select {APPROVED_SUITES[0]}"
+        )
+    ssl_context.set_ciphers(f"{':'.join(approved)}:@SECLEVEL={level}")
 
 
 def _load_credential(ssl_context: ssl.SSLContext, credential: Credential) -> None:

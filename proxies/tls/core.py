@@ -9,8 +9,10 @@ from typing import Final, Literal, cast
 
 from certs.catalogue import explain
 from certs.clock import Clock
-from certs.errors import CertificateError, LocalProtocolError
-from certs.handshake_messages import WatchedSslObject, set_verification_time
+from certs.errors import CertificateError, LocalProtocolError, RemoteProtocolError
+from certs.fips.approved import why_not_approved
+from certs.fips.mode import in_fips_mode
+from certs.handshake_messages import WatchedSslObject, parse_client_hello, set_verification_time
 from certs.presented import parse_presented
 from certs.verdict import PresentedCertificate, Reason, Side, Verdict
 from proxies.tls.contexts import HandshakeContext
@@ -63,9 +65,12 @@ class TlsCore:
 
     # What the handshake shows (certs.handshake_messages.HandshakeWatcher).
 
-    def client_hello_received(self) -> None:
-        """Take down that the peer speaks TLS."""
+    def client_hello_received(self, message: bytes) -> None:
+        """Take down that the peer speaks TLS, and in FIPS mode what it offers."""
         self._handshake.hello_received = True
+        if in_fips_mode():
+            with suppress(RemoteProtocolError):
+                self._handshake.offered = parse_client_hello(message)
 
     def chain_presented(self, chain: tuple[bytes, ...]) -> ssl.SSLContext | None:
         """Keep the chain; hand over to the refusing context where the subject is not selected (G19)."""
@@ -75,6 +80,10 @@ class TlsCore:
         self._chain = tuple(parse_presented(der) for der in chain)
         if self._context.believing is not None and chain:
             return self._weigh(self._context.believing, chain)
+        if self._context.asks_for_certificate and in_fips_mode():
+            self._handshake.not_approved = next(filter(None, map(why_not_approved, self._chain)), "")
+            if self._handshake.not_approved:
+                return self._context.refusing_context
         selected = self._context.trust.peer_subjects
         if not self._context.asks_for_certificate or not chain or selected is None:
             return None

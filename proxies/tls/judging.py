@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 
+from certs.fips.approved import what_of_hello_is_not_approved
 from certs.verdict import PresentedCertificate, Reason, Side
 
 _TLS_FIRST_BYTES: Final = (0x16, 0x15)  # handshake and alert records, RFC 8446 5.1
@@ -50,6 +51,12 @@ class Handshake:
     hello_received: bool = False
     "Whether the peer's ClientHello could be read (listener only)."
 
+    offered: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    "In FIPS mode the cipher suites and groups of the peer's ClientHello, by their numbers."
+
+    not_approved: str = ""
+    "In FIPS mode what in the peer's chain is not approved."
+
     presented: tuple[bytes, ...] | None = None
     "The peer's chain in DER; () when it said it has none; None before its Certificate message."
 
@@ -79,6 +86,8 @@ def reason_of(
         return handshake.ended_by
     if handshake.first_bytes and handshake.first_bytes[0] not in _TLS_FIRST_BYTES:
         return Reason.PLAIN_TEXT if handshake.side is Side.SERVER else Reason.NOT_TLS
+    if handshake.not_approved or _offers_nothing_approved(handshake):
+        return Reason.NOT_FIPS_APPROVED
     if handshake.subject_refused:
         return _reason_of_refused_subject(chain, trusted, moment)
     if handshake.verify_code:
@@ -167,9 +176,16 @@ def _path(
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, InternalError, UnsupportedAlgorithm):
         return False
     return True
+
+
+def _offers_nothing_approved(handshake: Handshake) -> str:
+    """Return why nothing that the peer offers is approved; empty outside FIPS mode, and where something is."""
+    if handshake.offered is None or handshake.alert_sent != "handshake_failure":
+        return ""
+    return what_of_hello_is_not_approved(*handshake.offered)
 
 
 def describe(
@@ -178,6 +194,9 @@ def describe(
     """Return what was seen, in words for the verdict's `detail`."""
     subject = f"CN={chain[0].common_name}" if chain else "nothing"
     match reason:
+        case Reason.NOT_FIPS_APPROVED:
+            seen = f"{subject} has {handshake.not_approved}" if handshake.not_approved else ""
+            return seen or _offers_nothing_approved(handshake)
         case Reason.EXPIRED | Reason.NOT_YET_VALID:
             late = reason is Reason.EXPIRED
             dates = [c.not_after if late else c.not_before for c in chain]

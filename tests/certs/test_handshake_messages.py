@@ -27,7 +27,7 @@ class Watcher:
         self.chain: tuple[bytes, ...] | None = None
         self.alerts: list[tuple[str, str]] = []
 
-    def client_hello_received(self) -> None:
+    def client_hello_received(self, message: bytes) -> None:
         self.hello = True
 
     def chain_presented(self, chain: tuple[bytes, ...]) -> ssl.SSLContext | None:

@@ -13,7 +13,7 @@ import pytest
 from certs.authority import CertificateAuthority
 from certs.credential import Credential
 from certs.errors import CertificateError
-from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
+from certs.issuing import CertificateSpec, KeyAlgorithm, LibraryIssuer, issue_self_signed, make_key
 from certs.key_store import KeyStore
 from certs.presented import parse_certificates
 from certs.purposes import CertificatePurpose, TrustStoreName
@@ -107,7 +107,7 @@ def test_a_signed_request_takes_the_place_of_the_self_signed_certificate(
 ) -> None:
     authority = CertificateAuthority.load_or_create(tmp_path / "ca")
     spec = CertificateSpec.for_node("imp1.example", "127.0.0.1", now=NOW)
-    request = key_store.generate_csr(CUP, spec, KeyAlgorithm.EC_P256)
+    request = key_store.generate_csr(CUP, spec, KeyAlgorithm.EC_P256, LibraryIssuer())
     before = key_store.own(CUP)
     chain = authority.sign_csr(request, spec)
     assert key_store.own(CUP) == before, "a pending request changes nothing (G16)"
@@ -117,7 +117,7 @@ def test_a_signed_request_takes_the_place_of_the_self_signed_certificate(
 
 def test_a_certificate_for_another_key_is_no_answer_to_the_request(key_store: KeyStore) -> None:
     spec = CertificateSpec.for_node("imp1.example", "127.0.0.1", now=NOW)
-    key_store.generate_csr(CUP, spec, KeyAlgorithm.EC_P256)
+    key_store.generate_csr(CUP, spec, KeyAlgorithm.EC_P256, LibraryIssuer())
     with pytest.raises(CertificateError, match=r"does not belong to the pending cup\.csr"):
         key_store.upload_signed(CUP, self_signed().chain_pem)
 
