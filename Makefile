@@ -21,7 +21,7 @@ MAKE_VENV := $(PYTHON) -m venv $(VENV)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: help example scenario scenarios lab test interop check docs bench clean
+.PHONY: help example scenario scenarios lab test fuzz interop check docs bench clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,9 @@ lab: $(STAMPS)/run ## bring a lab up until Ctrl-C, for clients of your own
 
 test: $(STAMPS)/tests ## run the tests
 	@$(BIN)/python -m pytest -q -n 2 -m "not interop" $(ARGS)
+
+fuzz: $(STAMPS)/tests ## fuzz cores and listeners: make fuzz ARGS="--seconds 600 --seed 1"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 interop: $(STAMPS)/interop $(NPM)/node_modules/.package-lock.json ## run the tests against software of others
 	@$(BIN)/python -m pytest -q -m interop $(ARGS)

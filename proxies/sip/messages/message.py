@@ -322,5 +322,5 @@ def _parse_start_line(start: bytes, fields: list[HeaderField]) -> Request | Resp
         method.decode("ascii"),
         uri.decode("utf-8", "surrogateescape"),
         fields,
-        version=version.decode("ascii", "replace"),
+        version=version.decode("utf-8", "surrogateescape"),
     )

@@ -221,6 +221,11 @@ class TransactionLayer:
     def _receive_request(self, request: Request, key: Key, flow: Flow, *, now: float) -> None:
         method = request.method
         known = self._servers.get(key)
+        if known is None or method == "ACK":  # what goes up to the transaction user is whole (8.1.1)
+            if cseq_of(request)[1] != method:
+                raise RemoteProtocolError(f"CSeq {request.header('cseq')!r} is not of a {method}")
+            for name in _MANDATORY:
+                request.required(name)
         if known is not None:
             self._receive_again(known, request, flow, now=now)
             return
@@ -228,10 +233,6 @@ class TransactionLayer:
             if tag_of(request.required("to")) != self._stateless_tag:
                 self._events.append(AckReceived(request, flow))
             return
-        if cseq_of(request)[1] != method:
-            raise RemoteProtocolError(f"CSeq {request.header('cseq')!r} is not of a {method}")
-        for name in _MANDATORY:
-            request.required(name)
         if len(self) >= self._maximum:
             self._refuse(request, flow, 503)
             return

@@ -31,6 +31,12 @@ def test_bytes_that_are_no_utf8_survive() -> None:
     assert message.encode() == b"SIP/2.0 200 \xff\xfe\r\nSubject: \xfd\r\n\r\n"
 
 
+def test_bytes_that_are_no_utf8_survive_in_a_version_too() -> None:
+    """Found by fuzzing: they became three bytes each at every hop."""
+    message = parse_head(b"OPTIONS sip:a SI\xd0/2.0\r\nTo: <sip:a>\r\n")
+    assert message.encode() == b"OPTIONS sip:a SI\xd0/2.0\r\nTo: <sip:a>\r\n\r\n"
+
+
 def test_a_line_break_in_a_value_never_gets_out() -> None:
     with pytest.raises(LocalProtocolError, match="line break"):
         HeaderField.make("Subject", "hello\r\nVia: evil")

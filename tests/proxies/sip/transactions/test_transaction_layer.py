@@ -461,3 +461,15 @@ def test_timers_of_ended_transactions_are_not_kept() -> None:
         layer.receive_message(answer(request, 200), flow, now=0.1)
     assert len(layer) == 0
     assert layer.next_timer() is None
+
+
+@pytest.mark.parametrize("missing", ["CSeq", "From", "To", "Call-ID"])
+def test_an_ack_that_lacks_what_every_request_has_goes_no_further(missing: str) -> None:
+    """Found by fuzzing: the proxy's core read the CSeq of such an ACK."""
+    layer = TransactionLayer()
+    whole, broken = make_request("ACK", to_tag="b1"), make_request("ACK", to_tag="b1", branch="z9hG4bK2")
+    broken.remove_header(missing)
+    layer.receive_message(broken, make_flow(), now=0.0)
+    assert layer.next_event() is None
+    layer.receive_message(whole, make_flow(), now=0.0)
+    assert isinstance(layer.next_event(), AckReceived)

@@ -144,7 +144,8 @@ class Owner:
             case ResumeRequested(previous_id=previous_id):
                 assert isinstance(self.stream, ReceivingStream)
                 if self.managed is not None and previous_id == self.managed.resumption_id:
-                    self.stream.resume(self.managed, self.jid)
+                    client = self.stream.kind is StreamKind.CLIENT
+                    self.stream.resume(self.managed, self.jid if client else None)
                 else:
                     self.stream.refuse_resume()
             case ManagementEnabled(managed=managed):

@@ -1,8 +1,7 @@
 """What peers sent is understood however the network cut it (RFC 6120 4 to 7, XEP-0114, XEP-0198, XEP-0220)."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,88 +9,16 @@ from hypothesis import strategies as st
 
 from proxies.xmpp.stanza import Stanza
 from proxies.xmpp.streams.events import ManagementEnabled, StreamClosed, StreamEvent, StreamOpened
-from proxies.xmpp.streams.management import ManagedStanzas
-from proxies.xmpp.streams.receiving import ReceivingStream
-from proxies.xmpp.streams.settings import TlsOffer
+from proxies.xmpp.streams.settings import StreamKind
 from proxies.xmpp.streams.state import StreamState
 from tests.proxies.xmpp.streams.exchange import (
-    BIND,
-    CLIENT_HEADER,
     CLOSE,
-    COMPONENT_HEADER,
-    COMPONENTS,
-    EXTERNAL,
-    PLAIN,
-    SERVER_HEADER,
-    SERVERS,
-    STARTTLS,
+    Initiator,
     Owner,
-    handshake,
-    receive,
+    initiate,
 )
+from tests.proxies.xmpp.streams.recorded import EXCHANGES, SERVER_ANSWERS, Exchange, filled
 
-MESSAGE = b"<message to='bob@lab.example' id='m1'><body>1 &lt; 2 \xf0\x9f\x98\x80</body></message>"
-BETWEEN_SERVERS = b"<message from='eve@peer.example' to='bob@lab.example'><body>hi</body></message>"
-Phase = Callable[[ReceivingStream], bytes]
-"What a peer sends without waiting for a restart of the stream."
-
-
-@dataclass(frozen=True)
-class Exchange:
-    name: str
-    open: Callable[[], ReceivingStream]
-    phases: tuple[Phase | bytes, ...]
-    managed: Callable[[], ManagedStanzas | None] = lambda: None
-
-
-def attach(stream: ReceivingStream) -> bytes:
-    return handshake(stream) + b"<message to='bob@lab.example' from='rooms.lab.example'/>" + CLOSE
-
-
-def broken_stream() -> ManagedStanzas:
-    managed = ManagedStanzas(maximum_unacknowledged=10, resumption_id="r1")
-    for number in ("1", "2"):
-        managed.send_stanza(Stanza("message", {"id": number}))
-    return managed
-
-
-RESUME = b"<resume xmlns='urn:xmpp:sm:3' previd='r1' h='1'/>"
-ENABLE = b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
-REQUEST = b"<r xmlns='urn:xmpp:sm:3'/>"
-
-EXCHANGES = [
-    Exchange(
-        "client",
-        receive,
-        (
-            CLIENT_HEADER + STARTTLS,
-            CLIENT_HEADER + PLAIN,
-            CLIENT_HEADER + BIND + b"<presence/> " + ENABLE + MESSAGE + REQUEST + CLOSE,
-        ),
-    ),
-    Exchange(
-        "resumption",
-        receive,
-        (CLIENT_HEADER + STARTTLS, CLIENT_HEADER + PLAIN, CLIENT_HEADER + RESUME + MESSAGE + REQUEST + CLOSE),
-        broken_stream,
-    ),
-    Exchange(
-        "server with a certificate",
-        lambda: receive(SERVERS),
-        (SERVER_HEADER + STARTTLS, SERVER_HEADER + EXTERNAL, SERVER_HEADER + BETWEEN_SERVERS + CLOSE),
-    ),
-    Exchange(
-        "dialback",
-        lambda: receive(replace(SERVERS, tls=TlsOffer.NONE, dialback=True)),
-        (
-            SERVER_HEADER + b"<db:result from='peer.example' to='lab.example'>98b8</db:result>"
-            b"<db:verify from='peer.example' to='lab.example' id='x'>98b8</db:verify>"
-            + BETWEEN_SERVERS
-            + CLOSE,
-        ),
-    ),
-    Exchange("component", lambda: receive(COMPONENTS), (COMPONENT_HEADER, attach)),
-]
 EACH = pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda each: each.name)
 
 
@@ -140,6 +67,37 @@ def test_an_exchange_may_be_cut_at_every_byte(exchange: Exchange) -> None:
         for place in range(1, length):
             assert told(play(exchange, (number, place))) == expected, (number, place)
     assert told(play(exchange, size=1)) == expected
+
+
+def listen(
+    kind: StreamKind, answers: tuple[bytes, ...], cut: tuple[int, int] | None = None, size: int = 0
+) -> Owner:
+    """Open a stream to a server that answers this."""
+    owner = Initiator(initiate(kind, sender="" if kind is StreamKind.CLIENT else "imp1.lab.example"))
+    owner.pull()
+    for number, recorded in enumerate(answers):
+        answer = filled(recorded, owner.sent)
+        if cut is not None and cut[0] == number:
+            owner.feed(answer[: cut[1]])
+            owner.feed(answer[cut[1] :])
+        else:
+            owner.feed(answer, size)
+    return owner
+
+
+ANSWERS = pytest.mark.parametrize(("kind", "answers"), SERVER_ANSWERS, ids=["client", "server", "component"])
+
+
+@ANSWERS
+def test_what_a_server_answers_may_be_cut_at_every_byte(kind: StreamKind, answers: tuple[bytes, ...]) -> None:
+    whole = listen(kind, answers)
+    assert not whole.error
+    assert any(isinstance(event, Stanza) for event in whole.events)
+    assert whole.stream.state is StreamState.CLOSED
+    for number, answer in enumerate(answers):
+        for place in range(1, len(answer)):
+            assert told(listen(kind, answers, (number, place))) == told(whole), (number, place)
+    assert told(listen(kind, answers, size=1)) == told(whole)
 
 
 @EACH
