@@ -12,7 +12,7 @@ from typing import Annotated  # noqa: E402
 import typer  # noqa: E402
 
 from certs.errors import HarnessError  # noqa: E402
-from harness.cli import certificates, coverage, lab, ladder, probe, scenario, verdicts, why  # noqa: E402
+from harness.cli import certificates, coverage, expect, lab, ladder, probe, scenario, verdicts, why  # noqa: E402
 
 app = typer.Typer(
     help="A lab of Cisco IM and Presence clusters and CUCM nodes on real TLS, SIP and XMPP sockets.\n\n"
@@ -32,6 +32,7 @@ app.command("status")(lab.status)
 app.command("down")(lab.down)
 app.command("env")(lab.env)
 app.command("why")(why.why)
+app.command("expect")(expect.expect)
 
 
 def _print_version(wanted: bool) -> None:

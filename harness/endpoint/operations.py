@@ -9,6 +9,9 @@ from pydantic import Field
 from certs.errors import ConfigError
 from certs.purposes import ServiceName
 from harness.endpoint.control_server import Arguments, Operation
+from harness.endpoint.expecting.catalogue import find_expectation
+from harness.endpoint.expecting.waiting import wait_for
+from harness.endpoint.expecting.watching import Wanted
 from harness.endpoint.session import LabSession
 from harness.endpoint.why.applying import apply_remedy
 from harness.endpoint.why.refusals import Refusal, encode_refusal, refusals
@@ -58,6 +61,28 @@ class ApplyArguments(Arguments):
 
     number: int | None = None
     "Its number; None means the newest."
+
+
+class ExpectArguments(Arguments):
+    """What is expected of a client from outside."""
+
+    name: str
+    "The expectation's name."
+
+    argument: str = ""
+    "Its argument: a reason, an alert."
+
+    node: str = ""
+    "At which node; empty means any."
+
+    user: str = ""
+    "Of which user; empty means any."
+
+    seconds: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+    "How long to wait."
+
+    since: Annotated[int, Field(ge=0)] | None = None
+    "A mark of the ledger; None means from now on."
 
 
 async def status(session: LabSession, arguments: Arguments) -> dict[str, Any]:
@@ -150,6 +175,16 @@ async def apply(session: LabSession, arguments: ApplyArguments) -> dict[str, Any
     return {"number": refusal.number} | await apply_remedy(session, refusal)
 
 
+async def expect(session: LabSession, arguments: ExpectArguments) -> AsyncIterator[dict[str, Any]]:
+    """Yield `armed`, then `met` or `missed`."""
+    expectation = find_expectation(arguments.name, arguments.argument)
+    if arguments.node:
+        session.lab.node(arguments.node)
+    wanted = Wanted(argument=arguments.argument, node=arguments.node, user=arguments.user)
+    async for each in wait_for(session, expectation, wanted, since=arguments.since, within=arguments.seconds):
+        yield each
+
+
 def _numbered(session: LabSession, number: int | None) -> Refusal:
     found = {each.number: each for each in refusals(session)}
     if not found:
@@ -185,6 +220,7 @@ OPERATIONS: Final[Mapping[str, Operation[LabSession]]] = MappingProxyType(
         "why": Operation(arguments=RefusalsArguments, answer=why),
         "follow-refusals": Operation(arguments=RefusalsArguments, stream=follow_refusals),
         "apply": Operation(arguments=ApplyArguments, answer=apply),
+        "expect": Operation(arguments=ExpectArguments, stream=expect),
         "restart": Operation(arguments=RestartArguments, answer=restart),
     }
 )

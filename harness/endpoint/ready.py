@@ -12,7 +12,7 @@ from certs.authority import CertificateAuthority
 from certs.credential import Credential
 from certs.errors import ConfigError
 from certs.issuing import encode_key, parse_key
-from certs.presented import parse_certificates
+from certs.presented import common_name, parse_certificates
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.storage import make_directory, read_file, write_atomically
 from harness.actors.sip import self_signed_client
@@ -113,7 +113,7 @@ async def _name_xmpp_domain(lab: Lab, node: ImpNode) -> None:
     for purpose in _SHOWN_TO_XMPP:
         (shown, *_) = parse_certificates(management.download(purpose))
         spec = await node.specify(purpose)
-        if spec.common_name in shown.subject.rfc4514_string():
+        if common_name(shown) == spec.common_name:
             continue
         if (authority := _authority(lab)) is None:
             await management.regenerate(purpose)
