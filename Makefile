@@ -90,6 +90,7 @@ docs: $(STAMPS)/docs ## build the documents as a site, in build/docs
 	@echo "build/docs/index.html"
 
 bench: $(STAMPS)/bench ## measure against openssl s_server, Kamailio, Prosody, pyjabber
+	@$(BIN)/python -m bench.boot $(ARGS)
 	@$(BIN)/python -m bench.handshakes $(ARGS)
 	@$(BIN)/python -m bench.messages $(ARGS)
 	@$(BIN)/python -m bench.xmpp $(ARGS)
