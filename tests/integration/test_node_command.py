@@ -106,14 +106,14 @@ async def test_a_folder_serves_one_process(tmp_path: Path) -> None:
             assert b"belongs to a node that runs; name another folder" in error
 
 
-async def test_wrong_arguments_are_told() -> None:
+async def test_wrong_arguments_are_told(tmp_path: Path) -> None:
     for arguments, said in (
         (("imp3",), "no node is called 'imp3'; did you mean 'imp2'"),
         (("imp1", "--address", "no.such.host.invalid"), "expected an IPv4 address or a host name"),
         (("imp1", "--address", "imp9=127.0.0.1"), "the lab file has no node 'imp9'"),
         (("imp1", "--database", "nonsense"), "database: "),
     ):
-        process = await start(*arguments)
+        process = await start(*arguments, "--state", str(tmp_path))
         _, error = await asyncio.wait_for(process.communicate(), 30)
         assert process.returncode == 2
         assert said in error.decode()
