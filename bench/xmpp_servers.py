@@ -9,7 +9,7 @@ import hashlib
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -76,6 +76,10 @@ class _Directory:
     def routers(self) -> Mapping[str, RouterAddress]:
         """Return the other node's router."""
         return self._routers
+
+    def follow(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Tell nothing: the two nodes stay as they are."""
+        return lambda: None
 
 
 async def serve_lab(folder: Path, node: int, *, archive: bool = False) -> None:

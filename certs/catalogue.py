@@ -221,7 +221,8 @@ CATALOGUE: Final[Mapping[Reason, Explanation]] = MappingProxyType(
         Reason.UNKNOWN_ROUTER: Explanation(
             "A link is opened by the router of a node of this cluster or of a peer cluster, from its own address.",
             "G22",
-            "Check that Cisco Intercluster Sync Agent runs on both nodes and that the clusters are peers.",
+            "Check that Cisco Intercluster Sync Agent runs on both nodes and that the clusters are peers; after a "
+            "new intercluster peer restart Cisco XCP Router on all nodes of both clusters.",
         ),
         Reason.UNKNOWN_COMPONENT: Explanation(
             "A component may attach whose domain is among the cluster's components.",

@@ -5,7 +5,7 @@ import fcntl
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final, cast
@@ -20,6 +20,7 @@ from harness.configuration.provisioning import (
     database_url,
     installed_password,
     provision_cluster,
+    provision_peer,
 )
 from harness.near_matches import did_you_mean
 from harness.nodes.making import make_node
@@ -162,11 +163,10 @@ class Lab:
         self._make_nodes(authority)
         failures: list[ServiceFailed] = []
         try:
+            await self._provision()
             async with asyncio.TaskGroup() as group:
-                for cluster, entry in zip(self.plan.clusters, self._lab_file.clusters, strict=True):
-                    group.create_task(
-                        self._boot_cluster(cluster, entry, failures), name=f"boot {cluster.name}"
-                    )
+                for cluster in self.plan.clusters:
+                    group.create_task(self._boot_cluster(cluster, failures), name=f"boot {cluster.name}")
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
         if failures:
@@ -208,13 +208,32 @@ class Lab:
         # It has what scenarios and pages use of a node, and is no node of this process.
         return cast(ImpNode | CucmNode, ProcessNode(plan, cluster, order, self.observer))
 
-    async def _boot_cluster(
-        self, cluster: ClusterPlan, entry: ImpClusterEntry | CucmClusterEntry, failures: list[ServiceFailed]
+    async def _provision(self) -> None:
+        """Install what the lab file names: each cluster for itself, then the peers, who are told of each other."""
+        clusters = {cluster.name: cluster for cluster in self.plan.clusters}
+        entries = {entry.name: entry for entry in self._lab_file.clusters}
+        async with AsyncExitStack() as stack:
+            databases = {
+                name: await stack.enter_async_context(
+                    aclosing(Database(database_url(entry, self.work_directory)))
+                )
+                for name, entry in entries.items()
+            }
+            async with asyncio.TaskGroup() as group:
+                for name, entry in entries.items():
+                    group.create_task(self._provision_cluster(entry, clusters[name], databases[name]))
+            for name, entry in entries.items():
+                for peer in entry.peers if isinstance(entry, ImpClusterEntry) else ():
+                    await provision_peer(databases[name], clusters[peer], databases[peer])
+
+    async def _provision_cluster(
+        self, entry: ImpClusterEntry | CucmClusterEntry, cluster: ClusterPlan, database: Database
     ) -> None:
         make_directory(self.work_directory / cluster.name)
-        async with aclosing(Database(database_url(entry, self.work_directory))) as database:
-            await database.prepare()
-            await provision_cluster(entry, self._lab_file, database)
+        await database.prepare()
+        await provision_cluster(entry, cluster, self._lab_file, database)
+
+    async def _boot_cluster(self, cluster: ClusterPlan, failures: list[ServiceFailed]) -> None:
         # All nodes are prepared before the first service starts, so that each finds what the others replicate.
         async with asyncio.TaskGroup() as group:
             for plan in cluster.nodes:

@@ -31,6 +31,7 @@ class SettingTopic(StrEnum):
     WEB_CLIENT_SECURE_MODE = "Web Client to IM/P Service Secure Mode"
     XMPP_CERTIFICATE_SETTINGS = "XMPP Certificate Settings"
     XMPP_FEDERATION = "XMPP Federation Settings"
+    INTER_CLUSTERING = "Inter-Clustering"
     SIP_TRUNK_SECURITY_PROFILES = "SIP Trunk Security Profile"
     SIP_TRUNKS = "SIP Trunk"
     LINES = "Directory Number"
@@ -61,6 +62,9 @@ OWNERS: Final[Mapping[Topic, tuple[ServiceName, ...]]] = MappingProxyType(
         SettingTopic.WEB_CLIENT_SECURE_MODE: (ServiceName.XCP_WEB_CONNECTION_MANAGER,),
         SettingTopic.XMPP_CERTIFICATE_SETTINGS: (ServiceName.XCP_ROUTER,),
         SettingTopic.XMPP_FEDERATION: (ServiceName.XCP_XMPP_FEDERATION,),
+        # Routers of both clusters restart after a peer was added (Deployment Guide 9.0(1), "Intercluster router to
+        # router connections").
+        SettingTopic.INTER_CLUSTERING: (ServiceName.XCP_ROUTER,),
         SettingTopic.SIP_TRUNK_SECURITY_PROFILES: _CALLMANAGER,
         SettingTopic.SIP_TRUNKS: _CALLMANAGER,
         SettingTopic.LINES: _CALLMANAGER,
@@ -193,6 +197,9 @@ class ImpSettings:
     drawn_dialback_secret: str = field(default="", repr=False)
     "What the cluster drew when it was installed: used where the policy names no dialback secret."
 
+    intercluster_routers: frozenset[str] = frozenset()
+    "The full names of the peer clusters' nodes, as synchronised."
+
     def topics(self) -> Mapping[SettingTopic, object]:
         """Return the settings by what takes effect as one."""
         return {
@@ -208,6 +215,7 @@ class ImpSettings:
             SettingTopic.WEB_CLIENT_SECURE_MODE: self.secure_modes.web_client,
             SettingTopic.XMPP_CERTIFICATE_SETTINGS: self.xmpp_certificates,
             SettingTopic.XMPP_FEDERATION: self.federation,
+            SettingTopic.INTER_CLUSTERING: self.intercluster_routers,
         }
 
 

@@ -87,7 +87,7 @@ class StaticRouteRow(Row):
 
 
 class XmppNodeRow(Row):
-    """A node as XMPP routers know it: of this cluster, or of one that it is peered with (G22)."""
+    """A node of the cluster as XMPP routers know it (G22)."""
 
     __tablename__ = "xmpp_nodes"
 
@@ -109,13 +109,63 @@ class ComponentPlaceRow(Row):
     node: Mapped[str]
 
 
+class ReplicatedTrustRow(Row):
+    """The certificate of a node that replication put into another node's `cup-xmpp-trust` last."""
+
+    __tablename__ = "replicated_trust"
+
+    node: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+
+
+class PeerRow(Row):
+    """A line of Presence > Inter-Clustering: the publisher of a peer cluster, and how its AXL is asked."""
+
+    __tablename__ = "intercluster_peers"
+
+    address: Mapped[str] = mapped_column(primary_key=True)
+    port: Mapped[int]
+    axl_user: Mapped[str]
+    axl_password: Mapped[str]
+
+
+class PeerStatusRow(Row):
+    """How synchronising with a peer goes."""
+
+    __tablename__ = "intercluster_status"
+
+    peer: Mapped[str] = mapped_column(primary_key=True)
+    cluster: Mapped[str]
+    synchronised_at: Mapped[datetime | None]
+    reason: Mapped[str]
+    error: Mapped[str]
+    remedy: Mapped[str]
+    duplicate_users: Mapped[list[str]]
+
+
+class PeerNodeRow(Row):
+    """A node of a peer cluster, as synchronised (G22)."""
+
+    __tablename__ = "peer_nodes"
+
+    fqdn: Mapped[str] = mapped_column(primary_key=True)
+    peer: Mapped[str]
+    cluster: Mapped[str]
+    number: Mapped[int]
+    domain: Mapped[str]
+    address: Mapped[str]
+    router_port: Mapped[int]
+    certificate: Mapped[str]
+
+
 class PeerUserRow(Row):
-    """A user of another cluster, as synchronised."""
+    """A user of a peer cluster, as synchronised."""
 
     __tablename__ = "peer_users"
 
+    peer: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(primary_key=True)
-    cluster: Mapped[str]
     home_node: Mapped[str]
 
 

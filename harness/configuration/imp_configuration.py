@@ -25,6 +25,7 @@ from harness.configuration.cluster_settings import (
 from harness.configuration.database import Database
 from harness.configuration.database_models import (
     IncomingAclRow,
+    PeerNodeRow,
     SettingRow,
     StaticRouteRow,
     TlsContextRow,
@@ -61,7 +62,9 @@ class ImpConfiguration:
             context = await session.get(TlsContextRow, DEFAULT_TLS_CONTEXT)
             acl = await session.scalars(select(IncomingAclRow).order_by(IncomingAclRow.address_pattern))
             transport = await session.get(SettingRow, _PROXY_TO_PROXY)
-            users = await session.scalars(select(UserRow).order_by(UserRow.user_id))
+            users = await session.execute(
+                select(UserRow.user_id, UserRow.home_node, UserRow.digest_password).order_by(UserRow.user_id)
+            )
             routes = await session.scalars(
                 select(StaticRouteRow).order_by(StaticRouteRow.destination_pattern)
             )
@@ -78,8 +81,8 @@ class ImpConfiguration:
                 # TLS is the product's default (G20).
                 proxy_to_proxy_transport=Transport(transport.value) if transport else Transport.TLS,
                 users=tuple(
-                    User(user_id=row.user_id, home_node=row.home_node, digest_password=row.digest_password)
-                    for row in users
+                    User(user_id=user_id, home_node=home_node, digest_password=digest_password)
+                    for user_id, home_node, digest_password in users
                 ),
                 static_routes=tuple(
                     StaticRoute(
@@ -99,6 +102,7 @@ class ImpConfiguration:
                 xmpp_certificates=await _read_json(session, _XMPP_CERTIFICATES, XmppCertificateSettings),
                 federation=await _read_federation(session),
                 drawn_dialback_secret=await _read_text(session, _DRAWN_FOR_DIALBACK),
+                intercluster_routers=frozenset(await session.scalars(select(PeerNodeRow.fqdn))),
             )
 
     # System > Security > TLS Peer Subjects (G18).

@@ -10,6 +10,11 @@ from harness.configuration.cucm_configuration import CucmConfiguration
 from harness.configuration.database import Database, sqlite_url
 from harness.configuration.imp_configuration import ImpConfiguration
 from harness.plan.lab_file import CucmClusterEntry, ImpClusterEntry, LabFile
+from harness.plan.topology import ClusterPlan, ImpNodePlan, LabPlan
+from harness.replication.axl_source import ClusterAxlSource
+from harness.replication.peers import InterclusterPeers
+from harness.replication.values import InterclusterPeer
+from proxies.http.axl.values import AxlAccount
 
 PASSWORD_FILE: Final = "administrator-password"  # noqa: S105 - its name
 "Where a lab keeps the password that its administrators log in with after the installation."
@@ -21,7 +26,7 @@ def database_url(entry: ImpClusterEntry | CucmClusterEntry, work_directory: Path
 
 
 async def provision_cluster(
-    entry: ImpClusterEntry | CucmClusterEntry, lab_file: LabFile, database: Database
+    entry: ImpClusterEntry | CucmClusterEntry, plan: ClusterPlan, lab_file: LabFile, database: Database
 ) -> None:
     """Add the users and lines that the lab file names and the database has not; what is there stays."""
     match entry:
@@ -40,6 +45,13 @@ async def provision_cluster(
                 for user in lab_file.users
                 if user.home_node in nodes
             )
+            password = entry.axl_password
+            await ClusterAxlSource(plan, database).add_missing_account(
+                AxlAccount(
+                    user_id=entry.axl_user,
+                    password=password.get_secret_value() if password else secrets.token_urlsafe(12),
+                )
+            )
         case CucmClusterEntry():
             await CucmConfiguration(database).add_missing_lines(entry.lines)
 
@@ -56,3 +68,35 @@ def installed_password(lab_file: LabFile, work_directory: Path) -> str:
     password = given.get_secret_value() if given is not None else secrets.token_urlsafe(12)
     write_atomically(path, f"{password}\n".encode())
     return password
+
+
+async def provision_named_peers(
+    entry: ImpClusterEntry | CucmClusterEntry, plan: LabPlan, lab_file: LabFile, database: Database
+) -> None:
+    """Enter those intercluster peers whose AXL password the lab file names; the others are for an administrator."""
+    peers = entry.peers if isinstance(entry, ImpClusterEntry) else ()
+    publishers = {cluster.name: cluster.imp[0] for cluster in plan.clusters if cluster.imp}
+    named = [
+        _peer_entry(publishers[other.name], other.axl_user, other.axl_password.get_secret_value())
+        for other in lab_file.clusters
+        if isinstance(other, ImpClusterEntry) and other.name in peers and other.axl_password is not None
+    ]
+    if named:
+        await InterclusterPeers(database).add_missing(named)
+
+
+async def provision_peer(database: Database, peer: ClusterPlan, database_of_peer: Database) -> None:
+    """Enter a cluster as an intercluster peer where it is not there yet.
+
+    As an administrator does who knows both clusters: the account is looked up on the peer and entered here.
+    """
+    account = await ClusterAxlSource(peer, database_of_peer).account()
+    await InterclusterPeers(database).add_missing(
+        [_peer_entry(peer.imp[0], account.user_id, account.password)]
+    )
+
+
+def _peer_entry(publisher: ImpNodePlan, axl_user: str, axl_password: str) -> InterclusterPeer:
+    return InterclusterPeer(
+        address=publisher.fqdn, port=publisher.ports.tomcat, axl_user=axl_user, axl_password=axl_password
+    )

@@ -17,6 +17,7 @@ from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.storage import make_directory, read_file, write_atomically
 from harness.actors.sip import self_signed_client
 from harness.configuration.cluster_settings import XmppCertificateSettings
+from harness.endpoint.ready_peers import connect_peers
 from harness.lab import Lab
 from harness.nodes.node import ImpNode
 
@@ -59,6 +60,7 @@ async def make_ready(lab: Lab, folder: Path) -> ClientFiles:
     for node in lab.imp:
         await _name_xmpp_domain(lab, node)
     await _replicate(lab)
+    await connect_peers(lab)
     for node in lab.imp:
         await _import_peers(lab, node)
         management = node.administration.certificate_management

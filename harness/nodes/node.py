@@ -30,15 +30,18 @@ from harness.im_store.user_options import UserOptions, read_user_options
 from harness.nodes.administration import CucmAdministration, ImpAdministration
 from harness.nodes.certificate_management import CertificateManagement
 from harness.nodes.disaster_recovery import DisasterRecovery
+from harness.nodes.intercluster_administration import InterclusterAdministration
 from harness.nodes.machine import Machine
 from harness.nodes.service_control import Service, ServiceControl, ServiceEnvironment
 from harness.nodes.service_runs import RestartNeeded, ServiceRuns, changed_since
 from harness.nodes.service_state import ServiceFailed
 from harness.nodes.services import CUCM_SERVICES, SIP_SERVICES
-from harness.nodes.web_services import build_tomcat
+from harness.nodes.web_services import build_axl, build_tomcat
 from harness.nodes.xmpp_services import XmppServices
 from harness.plan.names import LabNames
 from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
+from harness.replication.axl_source import ClusterAxlSource
+from harness.replication.peers import InterclusterPeers
 from harness.replication.replica import Replica
 from harness.web.applications import applications_of_cucm, applications_of_imp
 from proxies.clock import SchedulingClock
@@ -271,13 +274,20 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
     ) -> None:
         key_store = KeyStore(surroundings.directory / KEY_STORE_DIRECTORY)
         self._replica = Replica(plan, cluster, database, key_store)
-        xmpp = self._xmpp = XmppServices(self._replica, key_store, database)
+        peers = InterclusterPeers(database)
+        xmpp = self._xmpp = XmppServices(self._replica, key_store, database, peers)
         super().__init__(plan, cluster, surroundings, database, {**xmpp.builders(), **SIP_SERVICES})
         self.configuration = ImpConfiguration(database)
         "The cluster's settings, as this node reads and writes them."
         self.administration = ImpAdministration(self, self._certificate_management)
         "The guide's procedures, by the names of the product's pages."
-        self._web_applications = applications_of_imp(self)
+        self._axl = ClusterAxlSource(cluster, database)
+        self.intercluster = InterclusterAdministration(self, peers, self._axl)
+        "Presence > Inter-Clustering."
+        self._web_applications = (
+            *applications_of_imp(self),
+            build_axl(self.plan, self._axl, surroundings.observer),
+        )
 
     async def prepare(self) -> None:
         """Prepare as every node does, and tell the cluster of this node's XMPP certificate (G22)."""

@@ -3,7 +3,12 @@
 from certs.purposes import SERVICE_CERTIFICATES, ServiceFunction
 from harness.configuration.snapshots import PlanT, SettingsT, Snapshot
 from harness.nodes.service_control import ServiceEnvironment
+from harness.plan.topology import ImpNodePlan
+from proxies.http.axl.names import PATH
+from proxies.http.axl.service import AxlWebService
+from proxies.http.axl.values import AxlSource
 from proxies.http.tomcat import Tomcat, TomcatSettings, WebApplication
+from proxies.observer import Observer
 
 
 def build_tomcat(
@@ -23,3 +28,9 @@ def build_tomcat(
         clock=environment.clock,
         observer=environment.observer,
     )
+
+
+def build_axl(node: ImpNodePlan, source: AxlSource, observer: Observer) -> AxlWebService:
+    """Return a node's AXL web service (G06)."""
+    url = f"https://{node.fqdn}:{node.ports.tomcat}{PATH}"
+    return AxlWebService(source, node=node.name, url=url, observer=observer)

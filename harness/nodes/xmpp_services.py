@@ -18,6 +18,8 @@ from harness.configuration.snapshots import ImpSnapshot
 from harness.im_store.store import DatabaseImStore
 from harness.nodes.service_control import Service, ServiceEnvironment
 from harness.replication.component_places import DatabaseComponentPlaces
+from harness.replication.intercluster_sync import InterclusterSync
+from harness.replication.peers import InterclusterPeers
 from harness.replication.replica import Replica
 from harness.replication.sync_agent import InterclusterSyncAgent
 from proxies.clock import SchedulingClock
@@ -34,7 +36,10 @@ from proxies.xmpp.web.web_connection_manager import WebConnectionManager, WebCon
 class XmppServices:
     """What the XMPP services of one node share: the router's place, the replica, the key store, the database."""
 
-    def __init__(self, replica: Replica, key_store: KeyStore, database: Database) -> None:
+    def __init__(
+        self, replica: Replica, key_store: KeyStore, database: Database, peers: InterclusterPeers
+    ) -> None:
+        self._peers = peers
         self._replica = replica
         self._database = database
         self._key_store = key_store
@@ -61,7 +66,23 @@ class XmppServices:
     def _build_sync_agent(
         self, snapshot: ImpSnapshot, environment: ServiceEnvironment
     ) -> InterclusterSyncAgent:
-        return InterclusterSyncAgent(self._replica, node=snapshot.node.name, clock=environment.clock)
+        """Build the agent: on the publisher it asks peer clusters, by `tomcat` and `tomcat-trust` (G06)."""
+        node, cluster = snapshot.node, snapshot.cluster
+        intercluster = InterclusterSync(
+            self._peers,
+            node=node,
+            cluster=cluster,
+            key_store=self._key_store,
+            resolver=environment.names,
+            clock=environment.clock,
+            observer=environment.observer,
+        )
+        return InterclusterSyncAgent(
+            self._replica,
+            intercluster if node == cluster.imp[0] else None,
+            node=node.name,
+            clock=environment.clock,
+        )
 
     def _build_router(self, snapshot: ImpSnapshot, environment: ServiceEnvironment) -> XcpRouter:
         """Build the router: own `cup-xmpp`, `cup-xmpp-trust` as it is at each handshake (G22)."""
@@ -77,6 +98,7 @@ class XmppServices:
                 domains=frozenset({node.domain}),
                 conference_domain=self._replica.conference_domain,
                 secure_mode=snapshot.settings.secure_modes.router_to_router,
+                intercluster_routers=snapshot.settings.intercluster_routers,
                 credential=snapshot.own[CertificatePurpose.CUP_XMPP],
             ),
             attachment=self._attachment,

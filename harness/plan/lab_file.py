@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
 from certs.errors import ConfigError
 from certs.issuing import KeyAlgorithm
@@ -19,8 +19,11 @@ from harness.plan.lab_file_errors import (
     describe_syntax_error,
     refuse,
     refuse_doubles,
-    refuse_unknown_keys,
 )
+from harness.plan.lab_file_peers import refuse_bad_peers
+from harness.plan.lab_file_tables import CucmPorts as CucmPorts
+from harness.plan.lab_file_tables import ImpPorts as ImpPorts
+from harness.plan.lab_file_tables import Port, Table
 
 DEFAULT_TOPOLOGY: Final = "two-imp-one-cucm"
 "The built-in topology of the guide's chapter."
@@ -68,87 +71,9 @@ UserId = Annotated[str, _matching(_USER_ID, "a user id: letters, digits and . _ 
 DirectoryNumber = Annotated[str, _matching(_DIRECTORY_NUMBER, "a directory number: digits, * and #, as 1001")]
 WebOrigin = Annotated[str, _matching(_ORIGIN, "an origin in small letters, as https://app.example:8443")]
 AddressRange = Annotated[IPv4Network, AfterValidator(_check_range)]
-# Ports below 1024 need root, so the lab has none.
-Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
-class _Table(BaseModel):
-    """A table of the lab file: frozen, and a key that is not in it is an error with near matches."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    _refuse_unknown_keys = model_validator(mode="before")(refuse_unknown_keys)
-
-
-class _Ports(_Table):
-    """The ports of one node, each of its own."""
-
-    @model_validator(mode="after")
-    def _refuse_shared_ports(self) -> Self:
-        refuse_doubles(((name,), getattr(self, name)) for name in type(self).model_fields)
-        return self
-
-
-class ImpPorts(_Ports):
-    """The ports of an IM and Presence node; those below 1024 are mapped, because they need root."""
-
-    sip: Port = 5060
-    "SIP proxy over UDP and TCP."
-
-    sip_tls_server_auth: Port = 5061
-    "SIP proxy over TLS, server authentication only."
-
-    sip_tls_peer_auth: Port = 5062
-    "SIP proxy over TLS, peer (mutual) authentication."
-
-    presence_engine: Port = 5080
-    "Presence engine over TCP, for the node's own SIP proxy."
-
-    presence_engine_tls: Port = 5081
-    "Presence engine over TLS, peer authentication."
-
-    xcp_router: Port = 7400
-    "XCP router to router."
-
-    xcp_component: Port = 5347
-    "External components of the XCP router (XEP-0114)."
-
-    xmpp_client: Port = 5222
-    "XMPP clients."
-
-    xmpp_federation: Port = 5269
-    "XMPP federation (s2s)."
-
-    http_binding: Port = 7335
-    "HTTP binding for web clients."
-
-    http_binding_tls: Port = 7336
-    "HTTP binding for web clients, over TLS."
-
-    tomcat: Port = 8443
-    "Administration, SOAP and AXL (Cisco Tomcat)."
-
-    ssh: Port = 2222
-    "Platform command line; 22 on the product."
-
-
-class CucmPorts(_Ports):
-    """The ports of a CUCM node; SIP trunk security profiles add others."""
-
-    sip: Port = 5060
-    "SIP trunks over UDP and TCP."
-
-    sip_tls: Port = 5061
-    "SIP trunks over TLS."
-
-    tomcat: Port = 8443
-    "Administration, SOAP and AXL (Cisco Tomcat)."
-
-    ssh: Port = 2222
-    "Platform command line; 22 on the product."
-
-
-class ImpNodeEntry(_Table):
+class ImpNodeEntry(Table):
     """A node of an IM and Presence cluster."""
 
     name: Name
@@ -164,7 +89,7 @@ class ImpNodeEntry(_Table):
     "Whether it runs in a process of its own: a node in FIPS mode has to."
 
 
-class CucmNodeEntry(_Table):
+class CucmNodeEntry(Table):
     """A node of a CUCM cluster."""
 
     name: Name
@@ -180,7 +105,7 @@ class CucmNodeEntry(_Table):
     "Whether it runs in a process of its own: a node in FIPS mode has to."
 
 
-class ComponentEntry(_Table):
+class ComponentEntry(Table):
     """An external component that may attach to the XCP routers of a cluster (XEP-0114)."""
 
     domain: Domain
@@ -193,7 +118,7 @@ class ComponentEntry(_Table):
     "What service discovery calls it."
 
 
-class ImpClusterEntry(_Table):
+class ImpClusterEntry(Table):
     """A cluster of IM and Presence nodes; the first one is the publisher."""
 
     name: Name
@@ -211,6 +136,15 @@ class ImpClusterEntry(_Table):
     web_client_origins: tuple[WebOrigin, ...] | None = None
     "The pages whose browsers may use the web connection manager; without it pages of every origin may."
 
+    peers: tuple[Name, ...] = Field(default=(), max_length=30)
+    "Its intercluster peers: the names of IM and Presence clusters of the same domain (Presence > Inter-Clustering)."
+
+    axl_user: UserId = "axl"
+    "The AXL application account, by which peers and programs ask this cluster for users and nodes."
+
+    axl_password: SecretStr | None = None
+    "Its password; generated where none is given."
+
     nodes: tuple[ImpNodeEntry, ...] = Field(min_length=1, max_length=6)
     "Its nodes."
 
@@ -218,7 +152,7 @@ class ImpClusterEntry(_Table):
     "Its external components."
 
 
-class CucmClusterEntry(_Table):
+class CucmClusterEntry(Table):
     """A cluster of CUCM nodes; the first one is the publisher."""
 
     name: Name
@@ -243,7 +177,7 @@ class CucmClusterEntry(_Table):
 ClusterEntry = Annotated[ImpClusterEntry | CucmClusterEntry, Field(discriminator="kind")]
 
 
-class UserEntry(_Table):
+class UserEntry(Table):
     """A user of the lab."""
 
     user_id: UserId
@@ -256,7 +190,7 @@ class UserEntry(_Table):
     "What SIP digest authentication asks for; generated where none is given."
 
 
-class ForeignDomainEntry(_Table):
+class ForeignDomainEntry(Table):
     """A domain of an XMPP server that is no part of the lab: what DNS would say of it (RFC 6120 3.2)."""
 
     domain: Domain
@@ -269,7 +203,7 @@ class ForeignDomainEntry(_Table):
     "On which port."
 
 
-class LabFile(_Table):
+class LabFile(Table):
     """A whole lab file."""
 
     name: Name
@@ -317,6 +251,11 @@ class LabFile(_Table):
                     f"expected the name of an IM and Presence node, seen {user.home_node!r}"
                     + did_you_mean(user.home_node, homes),
                 )
+        refuse_bad_peers(
+            (i, cluster.name, cluster.domain or self.domain, cluster.peers)
+            for i, cluster in enumerate(self.clusters)
+            if isinstance(cluster, ImpClusterEntry)
+        )
         self._check_foreign_domains()
         self._check_components()
         return self

@@ -12,6 +12,7 @@ from harness.configuration.cucm_configuration import CucmConfiguration
 from harness.configuration.imp_configuration import ImpConfiguration
 from harness.nodes.administration import CucmAdministration, ImpAdministration
 from harness.nodes.certificate_management import CertificateManagement
+from harness.nodes.intercluster_administration import InterclusterAdministration
 from harness.nodes.node import CucmNode, ImpNode
 from harness.nodes.service_control import ServiceControl
 from harness.nodes.service_runs import RestartNeeded
@@ -83,6 +84,8 @@ class ProcessNode:
         "The cluster's settings, as this node reads and writes them."
         self.machine = remote(ProcessMachine, "machine", control)
         "The machine under it: its FIPS mode."
+        self.intercluster = remote(InterclusterAdministration, "intercluster", control)
+        "Presence > Inter-Clustering; an IM and Presence node has it."
         self._node: Any = remote(kind, "node", control)
 
     async def prepare(self) -> None:

@@ -21,7 +21,7 @@ from certs.fips.issuing import ApprovedIssuer
 from certs.issuing import LibraryIssuer
 from certs.purposes import ServiceName
 from harness.configuration.database import Database
-from harness.configuration.provisioning import provision_cluster
+from harness.configuration.provisioning import provision_cluster, provision_named_peers
 from harness.evidence.ledger import Ledger
 from harness.nodes.making import make_node
 from harness.nodes.node import CucmNode, ImpNode, NodeSurroundings
@@ -163,7 +163,8 @@ class Worker:
 
     def _roots(self) -> dict[str, object]:
         node = self.node
-        return {
+        roots: dict[str, object] = {"intercluster": node.intercluster} if isinstance(node, ImpNode) else {}
+        return roots | {
             "process": self,
             "machine": self._machine,
             "node": node,
@@ -179,7 +180,8 @@ class Worker:
         while True:
             try:
                 await database.prepare()
-                await provision_cluster(self._entry, self._order.lab_file, database)
+                await provision_cluster(self._entry, self._cluster, self._order.lab_file, database)
+                await provision_named_peers(self._entry, self._plan, self._order.lab_file, database)
             except ConfigError as error:
                 # Another node makes the tables at this moment, or the database's machine is not up yet.
                 if time.monotonic() > end or not isinstance(error.__cause__, _PASSING):

@@ -1,78 +1,37 @@
 """What the XMPP routers of a cluster know of each other: nodes, users, and the certificates they trust (G22).
 
-Each node writes what it is to the cluster's database and reads what the others wrote. A stamp goes up with
-each write that matters, so looking whether there is news costs one row.
+Each node writes what it is to the cluster's database and reads what the others wrote, and what the Cisco
+Intercluster Sync Agent took over from peer clusters. A stamp changes with each write that matters, so looking
+whether there is news costs one row.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certs.key_store import KeyStore
-from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
+from certs.purposes import CertificatePurpose, ServiceName
 from harness.configuration.database import Database
 from harness.configuration.database_models import (
     ComponentPlaceRow,
+    PeerNodeRow,
     PeerUserRow,
     ServiceRunRow,
     SettingRow,
     UserRow,
     XmppNodeRow,
 )
-from harness.plan.topology import ClusterPlan, ImpNodePlan, conference_domain
+from harness.plan.topology import ClusterPlan, ImpNodePlan
+from harness.replication.trust import ReplicatedTrust
+from harness.replication.values import XmppNode
 from proxies.xmpp.router.directory import RouterAddress
 from proxies.xmpp.sasl.scram_keys import UserCredentials, make_credentials
 
 _STAMP: Final = "replication_stamp"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class XmppNode:
-    """A node as routers know it."""
-
-    fqdn: str
-    "Its full name."
-
-    cluster: str
-    "Its cluster's name."
-
-    number: int
-    "Its place in the cluster; the publisher is 1."
-
-    domain: str
-    "The presence domain of its cluster."
-
-    address: str
-    "Where its router listens."
-
-    router_port: int
-    "On which port."
-
-    certificate: str
-    "Its `cup-xmpp` certificate in PEM."
-
-    @property
-    def conference_domain(self) -> str:
-        """The domain of its text conferences, made as the product makes it."""
-        return conference_domain(self.number, self.cluster, self.domain)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterData:
-    """What one cluster tells another one by the Intercluster Sync Agent."""
-
-    cluster: str
-    "The cluster's name."
-
-    nodes: tuple[XmppNode, ...]
-    "Its nodes with their XMPP certificates."
-
-    users: Mapping[str, str]
-    "Its users with the full names of their home nodes."
 
 
 class Replica:
@@ -91,7 +50,8 @@ class Replica:
         self._routers: Mapping[str, RouterAddress] = MappingProxyType({})
         self._components: Mapping[str, str] = {}
         self._federation_node: str | None = None
-        self._applied: dict[str, str] = {}
+        self._trust = ReplicatedTrust(plan.fqdn, database, key_store)
+        self._followers: list[Callable[[], None]] = []
         self._passwords: Mapping[str, str] = {}
         self._credentials: dict[str, tuple[str, UserCredentials]] = {}
 
@@ -114,8 +74,13 @@ class Replica:
         return self._federation_node
 
     def routers(self) -> Mapping[str, RouterAddress]:
-        """Return the routers of the other nodes by full name."""
+        """Return the routers of the other nodes, those of peer clusters too, by full name."""
         return self._routers
+
+    def follow(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Be told each time that there was news; return how to leave."""
+        self._followers.append(changed)
+        return lambda: self._followers.remove(changed)
 
     def find_credentials(self, localpart: str) -> UserCredentials | None:
         """Return what the password of one of the cluster's users is compared with, or None.
@@ -153,15 +118,19 @@ class Replica:
     async def refresh(self) -> bool:
         """Take over what the others wrote, certificates into `cup-xmpp-trust`; return whether there was news."""
         async with self._database.read() as session:
-            row = await session.get(SettingRow, _STAMP)
-            stamp = row.value if row else ""
+            stamp = await read_stamp(session)
             if stamp == self._stamp:
                 return False
-            rows = await session.scalars(select(XmppNodeRow).order_by(XmppNodeRow.fqdn))
-            nodes = [_node(row) for row in rows]
-            rows_of_users = list(await session.scalars(select(UserRow)))
-            users = {user.user_id: user.home_node for user in rows_of_users}
-            passwords = {user.user_id: user.digest_password for user in rows_of_users}
+            nodes = [node_of(row) for row in await session.scalars(select(XmppNodeRow))]
+            peer_nodes = [node_of(row) for row in await session.scalars(select(PeerNodeRow))]
+            # Columns and not rows: a cluster may have very many users.
+            users_of_cluster = await session.execute(
+                select(UserRow.user_id, UserRow.home_node, UserRow.digest_password)
+            )
+            users: dict[str, str] = {}
+            passwords: dict[str, str] = {}
+            for user_id, home_node, digest_password in users_of_cluster:
+                users[user_id], passwords[user_id] = home_node, digest_password
             federating = set(
                 await session.scalars(
                     select(ServiceRunRow.node).where(
@@ -170,7 +139,11 @@ class Replica:
                 )
             )
             places = {row.domain: row.node for row in await session.scalars(select(ComponentPlaceRow))}
-            peers = {user.user_id: user.home_node for user in await session.scalars(select(PeerUserRow))}
+            # Of a user whom two peers have, the first one's is taken; the status of both says so.
+            peer_users = await session.execute(
+                select(PeerUserRow.user_id, PeerUserRow.home_node).order_by(PeerUserRow.peer.desc())
+            )
+            peers = {row.user_id: row.home_node for row in peer_users}
         names = {plan.name: plan.fqdn for plan in self._cluster.imp}
         federating.discard(self._plan.name)
         self._federation_node = next((fqdn for name, fqdn in names.items() if name in federating), None)
@@ -178,62 +151,23 @@ class Replica:
         others = [node for node in nodes if node.fqdn != self._plan.fqdn]
         self._routers = MappingProxyType(
             {
-                node.fqdn: RouterAddress(fqdn=node.fqdn, address=node.address, port=node.router_port)
-                for node in others
+                node.fqdn: RouterAddress(
+                    fqdn=node.fqdn,
+                    address=node.address,
+                    port=node.router_port,
+                    intercluster=node.cluster != self._cluster.name,
+                )
+                for node in (*others, *peer_nodes)
             }
         )
         self._passwords = passwords
-        self._components = {**places, **{node.conference_domain: node.fqdn for node in nodes}}
-        self._trust(others)
+        rooms = {node.conference_domain: node.fqdn for node in (*nodes, *peer_nodes)}
+        self._components = {**places, **rooms}
+        await self._trust.apply((*others, *peer_nodes))
         self._stamp = stamp
+        for changed in tuple(self._followers):
+            changed()
         return True
-
-    async def cluster_data(self) -> ClusterData:
-        """Return what another cluster is told of this one."""
-        async with self._database.read() as session:
-            rows = await session.scalars(
-                select(XmppNodeRow)
-                .where(XmppNodeRow.cluster == self._cluster.name)
-                .order_by(XmppNodeRow.number)
-            )
-            nodes = tuple(_node(row) for row in rows)
-            users = {user.user_id: user.home_node for user in await session.scalars(select(UserRow))}
-        names = {plan.name: plan.fqdn for plan in self._cluster.imp}
-        homes = {user: names[home] for user, home in users.items() if home in names}
-        return ClusterData(cluster=self._cluster.name, nodes=nodes, users=homes)
-
-    async def take_cluster_data(self, data: ClusterData) -> None:
-        """Keep what another cluster told, in place of what it told before; equal data changes nothing."""
-        async with self._database.write() as session:
-            known_nodes = {
-                _node(row)
-                for row in await session.scalars(
-                    select(XmppNodeRow).where(XmppNodeRow.cluster == data.cluster)
-                )
-            }
-            known_users = {
-                row.user_id: row.home_node
-                for row in await session.scalars(
-                    select(PeerUserRow).where(PeerUserRow.cluster == data.cluster)
-                )
-            }
-            if known_nodes == set(data.nodes) and known_users == dict(data.users):
-                return
-            await session.execute(delete(XmppNodeRow).where(XmppNodeRow.cluster == data.cluster))
-            await session.execute(delete(PeerUserRow).where(PeerUserRow.cluster == data.cluster))
-            session.add_all(map(_row, data.nodes))
-            session.add_all(
-                PeerUserRow(user_id=user, cluster=data.cluster, home_node=home)
-                for user, home in data.users.items()
-            )
-            await touch(session)
-
-    def _trust(self, nodes: Iterable[XmppNode]) -> None:
-        # Once for each certificate: what an administrator deletes from the store stays deleted.
-        for node in nodes:
-            if self._applied.get(node.fqdn) != node.certificate:
-                self._key_store.add_trust(TrustStoreName.CUP_XMPP_TRUST, node.certificate.encode("ascii"))
-                self._applied[node.fqdn] = node.certificate
 
     def _own(self, certificate: str) -> XmppNode:
         plan = self._plan
@@ -249,10 +183,15 @@ class Replica:
 
 
 async def touch(session: AsyncSession) -> None:
-    """Tell all nodes, in the same transaction, that there is news for them."""
+    """Tell all nodes, in the same transaction, that there is news for them; peers learn of it too."""
+    # A number that goes up would come again where a database is made anew; peers would then miss the news.
+    await session.merge(SettingRow(key=_STAMP, value=secrets.token_hex(8)))
+
+
+async def read_stamp(session: AsyncSession) -> str:
+    """Return the mark that `touch` left; empty before the first time."""
     row = await session.get(SettingRow, _STAMP)
-    number = int(row.value) + 1 if row else 1
-    await session.merge(SettingRow(key=_STAMP, value=str(number)))
+    return row.value if row else ""
 
 
 def _row(node: XmppNode) -> XmppNodeRow:
@@ -267,7 +206,8 @@ def _row(node: XmppNode) -> XmppNodeRow:
     )
 
 
-def _node(row: XmppNodeRow) -> XmppNode:
+def node_of(row: XmppNodeRow | PeerNodeRow) -> XmppNode:
+    """Return the node that a row is about."""
     return XmppNode(
         fqdn=row.fqdn,
         cluster=row.cluster,

@@ -39,9 +39,11 @@ def applications_of_imp(node: "ImpNode") -> tuple[WebApplication, ...]:
     def operations(sessions: Sessions) -> "tuple[Operation, ...]":
         from harness.web.api.common import CommonOperations
         from harness.web.api.imp import ImpOperations
+        from harness.web.api.intercluster import InterclusterOperations
 
         common = CommonOperations(node, IMP_PRODUCT, sessions).operations()
-        return (*common, *ImpOperations(node).operations())
+        own = ImpOperations(node).operations()
+        return (*common, *own, *InterclusterOperations(node).operations())
 
     return _applications(node, IMP_PRODUCT, interfaces, operations)
 

@@ -75,6 +75,7 @@ class HttpListener:
         self._listener: TlsListener | asyncio.Server | None = None
         self._connections: dict[asyncio.BaseProtocol, _ServedHttp] = {}
         self._idle = asyncio.Event()
+        self._closes = False
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -97,6 +98,7 @@ class HttpListener:
         listener, self._listener = self._listener, None
         if listener is None:
             return
+        self._closes = True
         if isinstance(listener, TlsListener):
             listener.stop_accepting()
             await self._runner.cleanup()
@@ -151,7 +153,7 @@ class HttpListener:
         return server()
 
     def _enter(self, served: "_ServedHttp") -> bool:
-        if len(self._connections) >= self._limits.maximum_connections:
+        if self._closes or len(self._connections) >= self._limits.maximum_connections:
             return False
         self._connections[served.inner] = served
         return True
@@ -248,6 +250,6 @@ class _ObservedHttp(_ServedHttp):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the evidence too."""
-        why = "closed" if self._is_in else "too many connections"
+        why = "closed" if self._is_in else "too many connections, or the listener closes"
         self._observer.closed(self.connection.info, str(error or why))
         super().connection_lost(error)

@@ -117,6 +117,7 @@ class TlsPump(asyncio.Protocol):
         self._why = "closed by the peer"
         self._sending = False
         self._judged = False
+        self._aborted = False
         self.protocol: asyncio.Protocol | None = None
         "The protocol above; None until the handshake is accepted."
 
@@ -129,6 +130,8 @@ class TlsPump(asyncio.Protocol):
         self._observer.opened(connection)
         # uvloop's transports are no subclasses of asyncio's.
         self.begin(cast(asyncio.Transport, transport), connection)
+        if self._aborted:
+            self.transport.abort()
 
     def begin(self, transport: asyncio.Transport, connection: ConnectionInfo) -> None:
         """Begin the handshake on a connection that is open; its time runs from here, silence included."""
@@ -188,6 +191,12 @@ class TlsPump(asyncio.Protocol):
         self._core.close()
         self._send()
         self.transport.close()
+
+    def abort(self) -> None:
+        """Reset the connection; one that the loop has accepted and not yet handed over, as soon as it is."""
+        self._aborted = True
+        if hasattr(self, "transport"):
+            self.transport.abort()
 
     def refuse(self, reason: Reason) -> None:
         """End an unfinished handshake from outside."""

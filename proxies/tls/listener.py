@@ -42,6 +42,7 @@ class TlsListener:
         self._handshakes: dict[TlsPump, None] = {}
         self._connections: dict[TlsPump, None] = {}
         self._idle = asyncio.Event()
+        self._closes = False
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -66,9 +67,10 @@ class TlsListener:
         """Stop listening and end every connection."""
         if self._server is None:
             return
+        self._closes = True
         self.stop_accepting()
         for pump in [*self._handshakes, *self._connections]:
-            pump.transport.abort()
+            pump.abort()
         if self._handshakes or self._connections:
             # Every protocol hears of its end before the service does.
             await self._idle.wait()
@@ -77,7 +79,7 @@ class TlsListener:
         if len(self._handshakes) >= self._settings.maximum_handshakes:
             oldest = next(iter(self._handshakes))
             oldest.refuse(Reason.TOO_MANY_HANDSHAKES)
-            oldest.transport.abort()
+            oldest.abort()
         pump = TlsPump(
             TlsCore(self._context, clock=self._clock),
             protocol_factory=self._protocol_factory,
@@ -90,6 +92,8 @@ class TlsListener:
         )
         self._handshakes[pump] = None
         self._idle.clear()
+        if self._closes:  # the loop had accepted it before
+            pump.abort()
         return pump
 
     def _end_handshake(self, pump: TlsPump, verdict: Verdict) -> None:

@@ -13,6 +13,7 @@ from harness.configuration.cluster_settings import (
 )
 from harness.web.page import Done, Form, Interface, Page, Redraw, Shown, Visit
 from harness.web.pages.imp_presence import PresencePages
+from harness.web.pages.inter_clustering import InterClusteringPages
 from proxies.sip.transport.flow import Transport
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class ImpAdministrationPages:
                 ),
                 *self._security_pages(),
                 *PresencePages(self._node).pages(),
+                *InterClusteringPages(self._node).pages(),
             ),
         )
 

@@ -83,6 +83,7 @@ class SipTransport:
         self._sockets: dict[tuple[str, int], UdpSocket] = {}
         self._servers: list[asyncio.Server] = []
         self._tls_listeners: list[TlsListener] = []
+        self._stopped = False
         self._dialling: dict[Destination, list[Outgoing]] = {}
         self._dialler = Dialler(
             settings,
@@ -99,6 +100,7 @@ class SipTransport:
 
         Raises ConnectionFailed where an address cannot be bound.
         """
+        self._stopped = False
         try:
             for listener in self._settings.listeners:
                 self.addresses[listener.name] = await self._listen(listener)
@@ -109,6 +111,7 @@ class SipTransport:
     async def stop(self) -> None:
         """Close everything: what was written and fits the sockets still goes out."""
         await self._tasks.close()
+        self._stopped = True
         for server in self._servers:
             server.close()
         streams = list(self._streams.values())
@@ -280,6 +283,9 @@ class SipTransport:
             self._observer.opened(flow.connection)
         if len(self._streams) >= self._settings.limits.connections:
             stream.drop(f"{len(self._streams)} connections are open, which is the limit")
+            return
+        if self._stopped:  # the loop had accepted it before
+            stream.drop("the service stopped")
             return
         self._streams[flow] = stream
         self._table.add(flow)

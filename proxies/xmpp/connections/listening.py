@@ -47,6 +47,7 @@ class XmppListener:
         self._server: asyncio.Server | None = None
         self._connections: dict[XmppConnection, None] = {}
         self._idle = asyncio.Event()
+        self._closing = ""
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -71,6 +72,7 @@ class XmppListener:
         if self._server is None:
             return
         self._server.close()
+        self._closing = text
         self.fail_all(StreamErrorCondition.SYSTEM_SHUTDOWN, text)
         if self._connections:
             self._idle.clear()
@@ -100,6 +102,8 @@ class XmppListener:
         self._connections[connection] = None
         if len(self._connections) > self._maximum:
             connection.stream.fail(StreamErrorCondition.RESOURCE_CONSTRAINT, "too many connections")
+        if self._closing:  # the loop had accepted it before
+            connection.stream.fail(StreamErrorCondition.SYSTEM_SHUTDOWN, self._closing)
         return owner
 
     def _forget(self, connection: XmppConnection) -> None:

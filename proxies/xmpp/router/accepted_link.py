@@ -1,16 +1,17 @@
 """A link that another router opened to us: who it is, and its stanzas (G22)."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from certs.catalogue import explain
 from certs.errors import RemoteProtocolError
 from certs.verdict import Reason, Side, Verdict
 from proxies.clock import SchedulingClock, TimerHandle
 from proxies.observer import Observer
+from proxies.xmpp.conditions import StreamErrorCondition
 from proxies.xmpp.connections.connection import XmppConnection
 from proxies.xmpp.jid import Jid
-from proxies.xmpp.router.directory import XmppDirectory
+from proxies.xmpp.router.directory import RouterAddress
 from proxies.xmpp.router.trust import RouterTrust
 from proxies.xmpp.sasl.common import SaslMechanism
 from proxies.xmpp.sasl.server import SaslServer, SaslServerSettings
@@ -64,6 +65,22 @@ class ResumableLinks:
         self._kept.pop(resumption_id, None)
 
 
+class KnownLinks(Protocol):
+    """Which routers there are, and who keeps the links of theirs."""
+
+    def find(self, fqdn: str) -> RouterAddress | None:
+        """Return another router that this one may be linked to, or None."""
+        ...
+
+    def accepted(self, link: "AcceptedLink") -> None:
+        """Take a link of a router that has proven who it is."""
+        ...
+
+    def lost(self, link: "AcceptedLink") -> None:
+        """Forget a link that another router had opened."""
+        ...
+
+
 class AcceptedLink:
     """Owns the stream of a link that came in."""
 
@@ -72,7 +89,7 @@ class AcceptedLink:
         connection: XmppConnection,
         *,
         node: str,
-        directory: XmppDirectory,
+        links: KnownLinks,
         trust: RouterTrust | None,
         resumable: ResumableLinks,
         route: Callable[[Stanza], None],
@@ -81,13 +98,19 @@ class AcceptedLink:
         """Take this node's name for remedies; `trust` is None where router-to-router secure mode is off."""
         self._connection = connection
         self._node = node
-        self._directory = directory
+        self._links = links
         self._trust = trust
         self._resumable = resumable
         self._route = route
         self._observer = observer
         self._certificate = b""
         self._managed: ManagedStanzas | None = None
+        self.peer = ""
+        "The full name of the router that has proven to be it; empty before that."
+
+    def end(self, text: str) -> None:
+        """End the link: its router is no longer one that there may be."""
+        self._connection.fail(StreamErrorCondition.NOT_AUTHORIZED, text)
 
     def make_sasl(self, opened: StreamOpened) -> SaslServer:
         """Return what judges the router by its certificate, or in the clear by its address."""
@@ -109,6 +132,9 @@ class AcceptedLink:
             case Authenticated():
                 over = "over TLS" if self._connection.stream.secure else "in the clear, by its address"
                 self._judge(Reason.ACCEPTED, f"router {event.identity} {over}")
+                assert event.identity is not None, "a receiving entity knows whom it let in"
+                self.peer = event.identity.domainpart
+                self._links.accepted(self)
             case AuthenticationFailed():
                 self._judge(event.failure.reason, event.failure.detail)
             case ManagementEnabled():
@@ -129,6 +155,7 @@ class AcceptedLink:
 
     def lost(self, why: str) -> None:
         """Keep the counters for when the router comes back."""
+        self._links.lost(self)
         if self._managed is not None:
             self._resumable.broke(self._managed)
 
@@ -136,7 +163,7 @@ class AcceptedLink:
 
     def _is(self, fqdn: str) -> bool:
         """Whether the peer is the router that it says it is."""
-        known = self._directory.routers().get(fqdn)
+        known = self._links.find(fqdn)
         if known is None:
             self._judge(Reason.UNKNOWN_ROUTER, f"{fqdn or 'a router without a name'} is not a node we know")
             return False

@@ -1,6 +1,6 @@
 """What a router knows of the others: which nodes there are, and on which of them a user or component is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,9 @@ class RouterAddress:
 
     port: int
     "Where it listens."
+
+    intercluster: bool = False
+    "Whether the node is of a peer cluster."
 
 
 class XmppDirectory(Protocol):
@@ -42,5 +45,9 @@ class XmppDirectory(Protocol):
         ...
 
     def routers(self) -> Mapping[str, RouterAddress]:
-        """Return the routers of the other nodes by full name."""
+        """Return the routers of the other nodes by full name, those of peer clusters too."""
+        ...
+
+    def follow(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Be told each time that any of this may have changed; return how to leave."""
         ...

@@ -29,7 +29,8 @@ from proxies.xmpp.router.attachment import RouterAttachment
 from proxies.xmpp.router.component_listener import ComponentListener, ComponentPlaces
 from proxies.xmpp.router.components import Component
 from proxies.xmpp.router.directory import XmppDirectory
-from proxies.xmpp.router.link import LinkLimits, RouterLink
+from proxies.xmpp.router.link import LinkLimits
+from proxies.xmpp.router.links import RouterLinks
 from proxies.xmpp.router.routing import StanzaRouter
 from proxies.xmpp.router.trust import LiveTrust, RouterTrust
 from proxies.xmpp.stanza import Stanza
@@ -92,6 +93,9 @@ class XcpRouterSettings:
     secure_mode: bool = False
     "XMPP Router-to-Router Secure Mode: TLS with every router that can do TLS, or TCP (G22)."
 
+    intercluster_routers: frozenset[str] = frozenset()
+    "The nodes of peer clusters that it exchanges stanzas with; those that come later wait for its restart."
+
     credential: Credential = field(repr=False)
     "The `cup-xmpp` certificate, for both ends of links."
 
@@ -125,7 +129,6 @@ class XcpRouter:
         self._observer = observer
         self._numbers = count(1)
         self._tasks = TaskKeeper()
-        self._links: dict[str, RouterLink] = {}
         self._resumable = ResumableLinks(clock)
         self._trust = (
             RouterTrust(settings.credential, trusted, node=settings.node, clock=clock, observer=observer)
@@ -147,6 +150,20 @@ class XcpRouter:
             pace=self.pace,
             clock=clock,
             observer=observer,
+        )
+        self._links = RouterLinks(
+            node=settings.node,
+            fqdn=settings.fqdn,
+            local_address=settings.address,
+            intercluster_routers=settings.intercluster_routers,
+            directory=directory,
+            trust=self._trust,
+            limits=settings.limits,
+            bounce=self._stanza_router.bounce,
+            describe=self._describe_outgoing,
+            clock=clock,
+            observer=observer,
+            tasks=self._tasks,
         )
         self._sessions: SessionManager
         self._conferences: MucService
@@ -194,8 +211,7 @@ class XcpRouter:
             await listener.close("the start failed")
             await self._store.aclose()
             raise
-        for fqdn in self._directory.routers():
-            self._link(fqdn)
+        self._links.start()
         self._attachment.router_started(self)
 
     async def stop(self) -> None:
@@ -203,8 +219,7 @@ class XcpRouter:
         self._attachment.router_stopped()
         self._conferences.close()
         await self._components.stop()
-        for link in self._links.values():
-            link.close()
+        self._links.close()
         if self._listener is not None:
             await self._listener.close(f"{ServiceName.XCP_ROUTER} stops")
         await self._tasks.close()
@@ -213,8 +228,7 @@ class XcpRouter:
 
     def reset_links(self) -> None:
         """Reset the connections of our links to other routers: the fault `link-loss`."""
-        for link in self._links.values():
-            link.reset()
+        self._links.reset()
 
     # attachment.RouterPort
 
@@ -258,28 +272,7 @@ class XcpRouter:
 
     def send(self, fqdn: str, stanza: Stanza) -> None:
         """Send a stanza to another node."""
-        self._link(fqdn).send(stanza)
-
-    def _link(self, fqdn: str) -> RouterLink:
-        link = self._links.get(fqdn)
-        peer = self._directory.routers()[fqdn]
-        if link is None or link.peer != peer:
-            if link is not None:
-                link.close()
-            link = self._links[fqdn] = RouterLink(
-                peer,
-                fqdn=self._settings.fqdn,
-                local_address=self._settings.address,
-                trust=self._trust,
-                bounce=self._stanza_router.bounce,
-                describe=self._describe_outgoing,
-                clock=self._clock,
-                observer=self._observer,
-                tasks=self._tasks,
-                limits=self._settings.limits,
-            )
-            link.open()
-        return link
+        self._links.send(fqdn, stanza)
 
     # Inside.
 
@@ -304,7 +297,7 @@ class XcpRouter:
         link = AcceptedLink(
             connection,
             node=self._settings.node,
-            directory=self._directory,
+            links=self._links,
             trust=self._trust,
             resumable=self._resumable,
             route=self._stanza_router.route_from_link,

@@ -88,6 +88,48 @@ def test_a_foreign_domain_that_cannot_be_names_its_field(entry: str, message: st
     assert message in refused(f"{SMALL}\n[[foreign_domains]]\n{entry}\n")
 
 
+PEERS = """
+[[clusters]]
+name = "west"
+kind = "imp"
+peers = ["imp"]
+nodes = [{ name = "imp9" }]
+"""
+
+
+def test_clusters_are_each_other_s_intercluster_peers() -> None:
+    lab = parse_lab_file(SMALL + PEERS, source="lab.toml")
+    west = lab.clusters[-1]
+    assert isinstance(west, ImpClusterEntry)
+    assert (west.peers, west.axl_user, west.axl_password) == (("imp",), "axl", None)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        (
+            'peers = ["imp"]',
+            'peers = ["inp"]',
+            "lab.toml:28: clusters[2].peers[0]: expected the name of another IM and Presence cluster, seen 'inp'; "
+            "did you mean 'imp'?",
+        ),
+        ('peers = ["imp"]', 'peers = ["west"]', "of another IM and Presence cluster, seen 'west'"),
+        ('peers = ["imp"]', 'peers = ["cucm"]', "of another IM and Presence cluster, seen 'cucm'"),
+        ('peers = ["imp"]', 'peers = ["imp", "imp"]', "peers[1]: expected a value of its own, seen 'imp'"),
+        (
+            'kind = "imp"\npeers',
+            'kind = "imp"\ndomain = "west.example"\npeers',
+            "expected a cluster of the same domain, west.example, seen 'imp' of lab.example: clusters of different",
+        ),
+        ('peers = ["imp"]', 'peers = "imp"', "clusters[2].peers: expected a valid tuple, seen 'imp'"),
+        ('peers = ["imp"]', 'peer = ["imp"]', "expected no such key; did you mean 'peers'?"),
+    ],
+)
+def test_a_peer_that_cannot_be_names_its_field(good: str, bad: str, message: str) -> None:
+    assert good in PEERS
+    assert message in refused(SMALL + PEERS.replace(good, bad))
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "message"),
     [

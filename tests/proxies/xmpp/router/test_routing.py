@@ -1,6 +1,6 @@
 """Where stanzas for other domains leave the cluster: from a node that federates, and never in a circle."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from proxies.xmpp.router.directory import RouterAddress
 from proxies.xmpp.router.routing import StanzaRouter
@@ -30,6 +30,9 @@ class Directory:
 
     def routers(self) -> Mapping[str, RouterAddress]:
         return {}
+
+    def follow(self, changed: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
 
 
 class Sent:
