@@ -1,5 +1,6 @@
 """What is not approved is refused at run time: suites, keys, signatures, uploads (G25)."""
 
+import re
 from dataclasses import replace
 
 from certs.credential import Credential
@@ -8,12 +9,14 @@ from certs.fips.approved import NotFipsApproved
 from certs.purposes import ServiceName, TrustStoreName
 from certs.verdict import Reason
 from certs.wrong import Role, WrongCertificate, WrongCertificates
-from harness.actors.sip import client_address, trust_in, try_tls
-from harness.expectations import expect
+from harness.actors.sip import client_address, trust_in, try_tls, user_agent
+from harness.expectations import expect, expect_outcome
 from harness.lab import Lab
 from harness.nodes.service_state import ServiceFailed
 from harness.procedures.fips import APPROVED, CHACHA20, STATIC_RSA, enable_fips, expect_suite, fips_node
+from harness.procedures.sip import let_clients_in
 from harness.scenario import ScenarioRun, scenario
+from proxies.sip.messages.digest import DigestAlgorithm
 from proxies.tls import TlsClientSettings
 
 CLIENT = "client.lab.example"
@@ -36,6 +39,12 @@ async def fips_refuses_weak_crypto(lab: Lab, run: ScenarioRun) -> None:
         "SHA-1": issuer.issue(WrongCertificate.SHA1, Role.CLIENT),
         "1024 bits": issuer.issue(WrongCertificate.WEAK_KEY, Role.CLIENT),
     }
+
+    await let_clients_in(lab, run)
+    async with run.step("Digest authentication is on; outside FIPS mode alice registers by MD5 too"):
+        await administration.set_digest_authentication(enabled=True)
+        await administration.restart(ServiceName.SIP_PROXY)
+        await _expect_registration(lab, run, DigestAlgorithm.MD5, offered=["SHA-256", "MD5"], accepted=True)
 
     async with run.step(
         "Outside FIPS mode ChaCha20 and static RSA are taken, and weak certificates uploaded"
@@ -85,6 +94,10 @@ async def fips_refuses_weak_crypto(lab: Lab, run: ScenarioRun) -> None:
                 raise ScenarioFailed(f"a certificate with {what} was uploaded in FIPS mode")
         await management.upload_certificate(TrustStoreName.CUP_TRUST, good.chain_pem)
 
+    async with run.step("SIP digest: the challenge offers SHA-256 alone, and an answer by MD5 is refused"):
+        await _expect_registration(lab, run, DigestAlgorithm.MD5, offered=["SHA-256"], accepted=False)
+        await _expect_registration(lab, run, DigestAlgorithm.SHA_256, offered=["SHA-256"], accepted=True)
+
     async with run.step("TLS Context Configuration on imp1: ChaCha20 cannot be selected"):
         try:
             await administration.select_ciphers([CHACHA20])
@@ -108,3 +121,25 @@ async def fips_refuses_weak_crypto(lab: Lab, run: ScenarioRun) -> None:
         await lab.imp[1].administration.select_ciphers([APPROVED])
         await administration.restart(ServiceName.SIP_PROXY)
         await expect_suite(lab, run, node, APPROVED, accepted=True)
+
+
+async def _expect_registration(
+    lab: Lab, run: ScenarioRun, algorithm: DigestAlgorithm, *, offered: list[str], accepted: bool
+) -> None:
+    """Register alice over TCP with a digest by one algorithm; expect what the challenge offers, and how it ends."""
+    since = run.ledger.position
+    password = (await lab.user("alice")).digest_password
+    async with user_agent(lab, "alice", lab.imp[0], password=password, insist_on=algorithm) as alice:
+        outcome = await alice.register()
+    expect_outcome(f"the registration by {algorithm}", outcome, 200 if accepted else 401)
+    challenge = await run.expect_message(
+        "the challenge",
+        lambda message: message.connection.node == "imp1" and message.wire.startswith(b"SIP/2.0 401"),
+        since=since,
+    )
+    algorithms = re.findall(r"algorithm=([\w-]+)", challenge.wire.decode())
+    expect("the algorithms of the challenge", offered, algorithms)
+    run.saw(f"{algorithm}: {outcome.status}; the challenge offers {', '.join(algorithms)}")
+    if not accepted:
+        seen = await run.expect_verdict("alice", node="imp1", reason=Reason.NOT_FIPS_APPROVED, since=since)
+        run.saw(f"refused: {seen.detail}")

@@ -14,6 +14,7 @@ from harness.lab import Lab
 from harness.nodes.node import CucmNode, ImpNode
 from proxies.observer import ConnectionInfo
 from proxies.sip.agent.user_agent import UserAgent, UserAgentSettings
+from proxies.sip.messages.digest import DigestAlgorithm
 from proxies.sip.transport.flow import Destination, Transport
 from proxies.tls import (
     PeerRefusedError,
@@ -66,6 +67,7 @@ def user_agent(
     transport: Transport = Transport.TCP,
     credential: Credential | None = None,
     password: str = "",
+    insist_on: DigestAlgorithm | None = None,
 ) -> UserAgent:
     """Return a user agent for a user of the lab, whose outbound proxy is a node's SIP proxy.
 
@@ -91,6 +93,7 @@ def user_agent(
                 check_host_name=True,
             ),
             password=password,
+            insist_on=insist_on,
         ),
         clock=lab.clock,
         resolver=lab.names,

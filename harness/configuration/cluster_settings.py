@@ -24,6 +24,7 @@ class SettingTopic(StrEnum):
     TLS_CONTEXT = "TLS Context Configuration"
     INCOMING_ACL = "Incoming ACL"
     PROXY_TO_PROXY_TRANSPORT = "SIP Intra-cluster Proxy-to-Proxy Transport Protocol"
+    DIGEST_AUTHENTICATION = "Digest Authentication"
     USERS = "User Assignment"
     STATIC_ROUTES = "Static Routes"
     XMPP_CLIENT_SECURE_MODE = "XMPP Client To IM/P Service Secure Mode"
@@ -52,6 +53,7 @@ OWNERS: Final[Mapping[Topic, tuple[ServiceName, ...]]] = MappingProxyType(
         SettingTopic.TLS_CONTEXT: _SIP_PROXY,
         SettingTopic.INCOMING_ACL: _SIP_PROXY,
         SettingTopic.PROXY_TO_PROXY_TRANSPORT: _SIP_PROXY,
+        SettingTopic.DIGEST_AUTHENTICATION: _SIP_PROXY,
         SettingTopic.USERS: (ServiceName.SIP_PROXY, ServiceName.PRESENCE_ENGINE),
         SettingTopic.STATIC_ROUTES: _SIP_PROXY,
         # The router shows the certificate too; what it trusts it reads at each handshake, because replication
@@ -182,7 +184,10 @@ class ImpSettings:
     users: tuple[User, ...]
     "The cluster's users."
 
-    static_routes: tuple[StaticRoute, ...]
+    digest_authentication: bool = False
+    "Whether the SIP proxy asks clients without a certificate for their user's digest password."
+
+    static_routes: tuple[StaticRoute, ...] = ()
     "Where requests for other domains and for lines of CUCM go."
 
     secure_modes: SecureModes = field(default_factory=SecureModes)
@@ -203,11 +208,14 @@ class ImpSettings:
     def topics(self) -> Mapping[SettingTopic, object]:
         """Return the settings by what takes effect as one."""
         return {
-            # Descriptions are for people and passwords for clients: no service reads them when it starts.
+            # Descriptions are for people: no service reads them when it starts. Passwords are read with digest
+            # authentication only.
             SettingTopic.TLS_PEER_SUBJECTS: tuple(each.peer_subject_name for each in self.tls_peer_subjects),
             SettingTopic.TLS_CONTEXT: self.tls_context,
             SettingTopic.INCOMING_ACL: tuple(each.address_pattern for each in self.incoming_acl),
             SettingTopic.PROXY_TO_PROXY_TRANSPORT: self.proxy_to_proxy_transport,
+            SettingTopic.DIGEST_AUTHENTICATION: self.digest_authentication
+            and tuple((user.user_id, user.digest_password) for user in self.users),
             SettingTopic.USERS: tuple((user.user_id, user.home_node) for user in self.users),
             SettingTopic.STATIC_ROUTES: self.static_routes,
             SettingTopic.XMPP_CLIENT_SECURE_MODE: self.secure_modes.xmpp_client,

@@ -39,6 +39,7 @@ from proxies.sip.transport.flow import Destination, Transport
 from proxies.xmpp.federation.settings import FederationPolicy, FederationSecurityMode
 
 _PROXY_TO_PROXY: Final = "sip_intracluster_proxy_to_proxy_transport"
+_DIGEST_AUTHENTICATION: Final = "sip_proxy_digest_authentication"
 _SECURE_MODES: Final = "xmpp_secure_modes"
 _XMPP_CERTIFICATES: Final = "xmpp_certificate_settings"
 _FEDERATION: Final = "xmpp_federation"
@@ -84,6 +85,7 @@ class ImpConfiguration:
                     User(user_id=user_id, home_node=home_node, digest_password=digest_password)
                     for user_id, home_node, digest_password in users
                 ),
+                digest_authentication=await _read_text(session, _DIGEST_AUTHENTICATION) == "on",
                 static_routes=tuple(
                     StaticRoute(
                         destination_pattern=row.destination_pattern,
@@ -175,6 +177,11 @@ class ImpConfiguration:
             )
         async with self._database.write() as session:
             await session.merge(SettingRow(key=_PROXY_TO_PROXY, value=transport.value))
+
+    async def set_digest_authentication(self, *, enabled: bool) -> None:
+        """Save whether the SIP proxy asks clients for a digest password."""
+        async with self._database.write() as session:
+            await session.merge(SettingRow(key=_DIGEST_AUTHENTICATION, value="on" if enabled else "off"))
 
     async def add_incoming_acl(self, entry: IncomingAcl) -> None:
         """Add New. Raises ConfigError where the address pattern is there already."""

@@ -119,6 +119,11 @@ class ImpAdministration:
         await self._node.configuration.set_proxy_to_proxy_transport(transport)
         return await self._node.restart_needed()
 
+    async def set_digest_authentication(self, *, enabled: bool) -> RestartsNeeded:
+        """Save whether Cisco SIP Proxy asks clients without a certificate for their digest password (RFC 3261 22)."""
+        await self._node.configuration.set_digest_authentication(enabled=enabled)
+        return await self._node.restart_needed()
+
     async def add_incoming_acl(self, address_pattern: str, description: str = "") -> RestartsNeeded:
         """Add New to the incoming ACL. Raises ConfigError where the pattern is empty or there already."""
         await self._node.configuration.add_incoming_acl(

@@ -49,6 +49,9 @@ def sip_proxy_settings(snapshot: ImpSnapshot) -> SipProxySettings:
         peer_auth_port=node.ports.sip_tls_peer_auth,
         tls_ciphers=":".join(settings.tls_context.selected_ciphers),
         incoming_access_list=tuple(entry.address_pattern for entry in settings.incoming_acl),
+        digest_passwords=MappingProxyType({user.user_id: user.digest_password for user in settings.users})
+        if settings.digest_authentication
+        else None,
         users=MappingProxyType({user.user_id: user.home_node for user in settings.users}),
         cluster_nodes=tuple(
             ClusterNode(

@@ -12,7 +12,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.plan.addresses import reserve_range
+from harness.processes.control import SOCKET_NAME, ControlClient
+from tests.certs.fips.providers import require_provider
 from tests.harness.plan.lab_texts import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -117,3 +121,36 @@ async def test_wrong_arguments_are_told(tmp_path: Path) -> None:
         _, error = await asyncio.wait_for(process.communicate(), 30)
         assert process.returncode == 2
         assert said in error.decode()
+
+
+@pytest.mark.timeout(180)
+async def test_a_damaged_module_halts_the_command_until_it_is_recovered(tmp_path: Path) -> None:
+    require_provider()
+    with reserve_range(IPv4Network("127.78.1.0/24")) as reserved:
+        folder = tmp_path / "state" / "imp" / "imp2"
+        async with node("imp2", tmp_path, reserved.network) as process:
+            assert (await next_event(process))["event"] == "ready"
+            control = ControlClient(folder / SOCKET_NAME, "imp2")
+            await control.call_later("machine.request_fips", enabled=True)
+            await control.call_later("process.reboot")
+            assert (await next_event(process))["boots"] == "2"
+            assert (await control.call_later("machine.fips_status")).enabled
+            process.send_signal(signal.SIGTERM)
+            assert (await next_event(process))["event"] == "ended"
+        module = folder / "fips" / "module" / "fips.so"
+        module.write_bytes(module.read_bytes()[:-1])
+        for _ in range(2):
+            async with node("imp2", tmp_path, reserved.network) as process:
+                halted = await next_event(process)
+                assert (halted["event"], halted["test"]) == ("halted", "HMAC (Module_Integrity)")
+                assert await asyncio.wait_for(process.wait(), 20) == 3
+            assert "FIPS self-test failed" in (folder / "events.jsonl").read_text()
+        recovery = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "harness.cli", "recover", "imp2", "--yes",
+            "--lab", str(tmp_path / "imp2.toml"), "--state", str(tmp_path / "state"),
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, _ = await asyncio.wait_for(recovery.communicate(), 30)
+        assert said.startswith(b"imp2 is installed anew")
+        async with node("imp2", tmp_path, reserved.network) as process:
+            assert (await next_event(process))["event"] == "ready"

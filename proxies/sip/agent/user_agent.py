@@ -12,7 +12,7 @@ from proxies.observer import Observer
 from proxies.sip.agent.calls import SDP_TYPE, Call, Calls
 from proxies.sip.agent.request_sender import RequestOutcome, RequestSender
 from proxies.sip.agent.subscriber import OutgoingSubscription, Subscriber
-from proxies.sip.messages.digest import answer_challenge
+from proxies.sip.messages.digest import DigestAlgorithm, answer_challenge
 from proxies.sip.messages.message import Request
 from proxies.sip.messages.pidf import CONTENT_TYPE, PresenceDocument, encode_pidf
 from proxies.sip.messages.routing_uri import parse_routing_uri
@@ -64,6 +64,9 @@ class UserAgentSettings:
 
     password: str = field(default="", repr=False)
     "What it answers digest challenges with; empty answers none."
+
+    insist_on: DigestAlgorithm | None = None
+    "The algorithm that it answers challenges by, offered or not; None takes the strongest that is."
 
     time_limit: float = 8.0
     "Seconds it waits for a final response, and for what a scenario expects."
@@ -195,6 +198,7 @@ class UserAgent:
             method=request.method,
             uri=request.uri,
             body=request.body,
+            insist_on=self._settings.insist_on,
         )
         request.remove_first_value("via")
         request.set_header("CSeq", f"{cseq_of(request)[0] + 1} {request.method}")

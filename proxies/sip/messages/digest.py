@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from certs.errors import RemoteProtocolError
+from certs.fips.mode import in_fips_mode
 
 
 class DigestAlgorithm(StrEnum):
@@ -123,6 +124,9 @@ def _split_algorithm(algorithm: str) -> tuple[DigestAlgorithm, bool]:
 
 
 def _hash(algorithm: DigestAlgorithm, data: bytes) -> str:
+    if algorithm is DigestAlgorithm.MD5 and in_fips_mode():
+        # hashlib has an MD5 of its own, which OpenSSL's mode does not reach.
+        raise RemoteProtocolError("the digest algorithm MD5 is not FIPS-approved")
     return hashlib.new(_HASHES[algorithm], data, usedforsecurity=False).hexdigest()
 
 
@@ -138,10 +142,12 @@ def answer_challenge(
     uri: str,
     body: bytes = b"",
     cnonce: str = "",
+    insist_on: DigestAlgorithm | None = None,
 ) -> str:
     """Return credentials for the strongest challenge that is understood (RFC 8760 2.4).
 
-    Raises RemoteProtocolError where none of them is.
+    `insist_on` answers by one algorithm, offered or not: what a server must not take. Raises RemoteProtocolError
+    where no challenge is understood.
     """
     best: dict[str, str] | None = None
     best_rank = len(_STRENGTH)
@@ -156,6 +162,8 @@ def answer_challenge(
     if best is None:
         raise RemoteProtocolError("no challenge is Digest with an algorithm and qop that are understood")
     algorithm, nonce, realm = best.get("algorithm", ""), best.get("nonce", ""), best.get("realm", "")
+    if insist_on is not None:
+        algorithm = insist_on
     qop = _qops(best)[0]
     cnonce = cnonce or secrets.token_hex(8)
     nonce_count = "00000001"

@@ -9,7 +9,8 @@ from certs.verdict import Reason, Side, Verdict
 from proxies.clock import SchedulingClock, TimerHandle
 from proxies.observer import Observer
 from proxies.sip.messages.message import Response
-from proxies.sip.proxy.access_list import IncomingAccessList
+from proxies.sip.proxy.access_list import IncomingAccessList, is_authenticated
+from proxies.sip.proxy.client_authentication import ClientAuthenticator
 from proxies.sip.proxy.location import LocationService
 from proxies.sip.proxy.proxy_core import ProxyCore, RouteNeeded
 from proxies.sip.proxy.proxy_routing import AnswerHere, ForwardTo, ProxyRouter, RegisterHere
@@ -49,6 +50,14 @@ class SipProxy:
         nodes = (settings.address, *(node.address for node in settings.cluster_nodes))
         self._access_list = IncomingAccessList(
             (*settings.incoming_access_list, *nodes), resolver=self._resolver
+        )
+        self._nodes = frozenset(nodes)
+        self._authenticator = (
+            ClientAuthenticator(
+                node=settings.node, realm=min(settings.domains), passwords=settings.digest_passwords
+            )
+            if settings.digest_passwords is not None
+            else None
         )
         self._location = LocationService(maximum_bindings=settings.registration.maximum_bindings)
         self._registrar = Registrar(self._location, settings.registration)
@@ -99,6 +108,8 @@ class SipProxy:
         """Act on what happened to a transaction."""
         if isinstance(event, RequestReceived | CancelReceived | AckReceived) and not self._admit(event):
             return
+        if isinstance(event, RequestReceived) and not self._authenticate(event):
+            return
         self._core.handle_event(event, now=self._clock.monotonic())
         while (needed := self._core.next_event()) is not None:
             self._route(needed)
@@ -135,6 +146,20 @@ class SipProxy:
             response = respond(event.request, 403, to_tag=self._settings.node)
             response.add_header("Warning", f'399 {self._settings.fqdn} "{verdict.reason}"')
             self._endpoint.send_response(event.transaction, response)
+        return False
+
+    def _authenticate(self, event: RequestReceived) -> bool:
+        """Challenge a request that neither TLS nor its digest proves to come from whom it says (RFC 3261 22)."""
+        flow = event.flow
+        if self._authenticator is None or is_authenticated(flow) or flow.peer[0] in self._nodes:
+            return True
+        needed = self._authenticator.check(event.request, now=self._clock.monotonic())
+        if needed is None:
+            return True
+        if needed.verdict is not None:
+            self._observer.judged(flow.connection, needed.verdict)
+            needed.response.add_header("Warning", f'399 {self._settings.fqdn} "{needed.verdict.reason}"')
+        self._endpoint.send_response(event.transaction, needed.response)
         return False
 
     def _route(self, needed: RouteNeeded) -> None:

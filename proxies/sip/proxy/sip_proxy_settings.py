@@ -115,6 +115,12 @@ class SipProxySettings:
     Empty, as on a fresh product, lets in only peers that TLS has authenticated, and the cluster's own nodes.
     """
 
+    digest_passwords: Mapping[str, str] | None = field(default=None, repr=False)
+    """The password of each user, where clients that TLS has not authenticated must prove whom they send for.
+
+    None, as on a fresh product, asks nobody.
+    """
+
     users: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     "The home node's name of each user of the domains."
 
