@@ -1,8 +1,9 @@
 """What carries one stream, whatever the connection: pulls its events, writes what it has to say, keeps its time."""
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Final, Protocol
 
 from certs.errors import LocalProtocolError, RemoteProtocolError
 from certs.verdict import Verdict
@@ -15,6 +16,8 @@ from proxies.xmpp.streams.events import StreamEvent
 from proxies.xmpp.streams.masking import mask_credentials
 from proxies.xmpp.streams.state import StreamState
 from proxies.xmpp.streams.stream import XmppStream
+
+_log: Final = logging.getLogger(__name__)
 
 
 class StreamOwner(Protocol):
@@ -118,6 +121,10 @@ class StreamCarrier(ABC):
                 owner.handle(event)
         except RemoteProtocolError as error:
             owner.broken(error)
+        except Exception:
+            # A fault of ours ends this stream and no other, and the peer is told (RFC 6120 4.9.3.8).
+            _log.exception("%s: a fault ends the stream", self.connection.id)
+            stream.fail(StreamErrorCondition.INTERNAL_SERVER_ERROR)
         self._write()
         if stream.state is StreamState.CLOSED:
             if not self._closes:
