@@ -22,7 +22,7 @@ from tests.fuzz.mutation import chance, mutate, pieces
 from tests.fuzz.recordings import DICTIONARY
 from tests.fuzz.running import GROWTH, Report, _memory
 from tests.fuzz.sip_cores import MESSAGES, WORDS
-from tests.proxies.xmpp.streams.recorded import BOSH_BODIES, EXCHANGES
+from tests.proxies.xmpp.streams.recorded import BOSH_BODIES, EXCHANGES, WEBSOCKET
 
 ECHO: Final = "echo.lab.example"
 
@@ -36,11 +36,30 @@ _POST: Final = (
     b"POST /httpbinding HTTP/1.1\r\nHost: imp1\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n%b"
 )
 _UPGRADE: Final = (
-    b"GET /httpbinding HTTP/1.1\r\nHost: imp1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /websocket HTTP/1.1\r\nHost: imp1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Protocol: xmpp\r\n\r\n\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
+    b"Sec-WebSocket-Protocol: xmpp\r\n\r\n"
 )
-_HTTP: Final = [_POST % (len(body), body) for body in BOSH_BODIES] + [_UPGRADE, b"GET / HTTP/1.0\r\n\r\n"]
+_BODIES: Final = [body.replace(b"RID", b"1573741820") for body in BOSH_BODIES]
+_HTTP: Final = [_POST % (len(body), body) for body in _BODIES] + [_UPGRADE, b"GET / HTTP/1.0\r\n\r\n"]
+_PAGES: Final = [
+    b"GET /cupadmin/ HTTP/1.1\r\nHost: imp1\r\nCookie: a=b\r\nAuthorization: Basic YTpi\r\n\r\n",
+    b"POST /axl/ HTTP/1.1\r\nHost: imp1\r\nContent-Type: text/xml\r\nContent-Length: 8\r\n\r\n<a>b</a>",
+]
+
+
+def _frame(message: bytes) -> bytes:
+    """A client's frame: one message, masked (RFC 6455 5.2)."""
+    length = (
+        bytes((0x80 | len(message),)) if len(message) < 126 else b"\xfe" + len(message).to_bytes(2, "big")
+    )
+    return b"\x81" + length + b"\0\0\0\0" + message
+
+
+_FRAMES: Final = [_frame(message) for message in WEBSOCKET] + [
+    b"\x89\x80\0\0\0\0",
+    b"\x88\x82\0\0\0\0\x03\xe8",
+]
 _TLS: Final = [
     bytes.fromhex("16030100c8010000c40303") + bytes(range(200)),
     bytes.fromhex("1503010002022a"),
@@ -64,6 +83,8 @@ class Listener:
     inside_tls: ssl.SSLContext | None = None
     "Where the garbage goes inside a TLS connection, half of the time."
     datagrams: bool = False
+    preamble: bytes = b""
+    "What is sent as it is, and answered, before the garbage."
 
 
 @dataclass
@@ -146,6 +167,16 @@ def _listeners(lab: Lab) -> list[Listener]:
             _opens("jabber:component:accept", ECHO),
         ),
         Listener("http binding", plan.address, ports.http_binding, _HTTP, DICTIONARY, _answers_http),
+        Listener(
+            "websocket",
+            plan.address,
+            ports.http_binding,
+            _FRAMES,
+            DICTIONARY,
+            _answers_http,
+            preamble=_UPGRADE,
+        ),
+        Listener("tomcat", plan.address, ports.tomcat, _PAGES, DICTIONARY, _shakes_hands(tls), tls),
         Listener("sip tcp", plan.address, ports.sip, MESSAGES, WORDS, _answers_sip),
         Listener("sip udp", plan.address, ports.sip, MESSAGES, WORDS, _answers_sip, datagrams=True),
         Listener(
@@ -189,6 +220,9 @@ async def _disturb(listener: Listener, rng: Random) -> None:
         return
     try:
         async with asyncio.timeout(5):
+            if listener.preamble:
+                writer.write(listener.preamble)
+                await reader.readuntil(b"\r\n\r\n")
             for piece in pieces(rng, data)[:50]:
                 writer.write(piece)
                 if rng.random() < 0.3:
@@ -200,7 +234,7 @@ async def _disturb(listener: Listener, rng: Random) -> None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.05):
                         await reader.read(65536)
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
         pass
     finally:
         if rng.random() < 0.5:

@@ -248,7 +248,10 @@ class HttpBinding:
             heartbeat=self._limits.heartbeat,
             timeout=1.0,
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionResetError:
+            return web.Response(status=400)  # the client is gone, and nobody reads this
         carrier = WebSocketCarrier(
             socket,
             clock=self._clock,

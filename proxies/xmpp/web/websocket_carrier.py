@@ -66,6 +66,8 @@ class WebSocketCarrier(StreamCarrier):
                 writer = group.create_task(self._send_messages(), name=f"{self.connection.id} writes")
                 try:
                     await self._receive_messages()
+                except ConnectionError:
+                    pass  # it is gone, and a ping of its could not be answered
                 finally:
                     self._end()
                 self._ready.set()
