@@ -3,11 +3,19 @@
 Calls are cheap and never fail: an observer appends, and formats later.
 """
 
+import itertools
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from certs.verdict import Verdict
+
+_CONNECTION_NUMBERS: Final = itertools.count(1)
+
+
+def next_connection_number() -> int:
+    """Return the number that the next connection's id ends with: a service that was restarted does not begin anew."""
+    return next(_CONNECTION_NUMBERS)
 
 
 class Direction(StrEnum):
@@ -43,8 +51,30 @@ class ConnectionInfo:
     "The other end's address and port."
 
 
+class WireTap(Protocol):
+    """Takes the bytes themselves as they cross sockets, for a capture: of TLS the records, not what is in them."""
+
+    secrets_file: str | None
+    "Where OpenSSL appends the secrets of handshakes, in the form of NSS key logs; None where it must not."
+
+    def crossed(self, connection: ConnectionInfo, direction: Direction, data: bytes) -> None:
+        """Bytes of a TCP connection crossed its socket."""
+        ...
+
+    def datagram(
+        self, connection: ConnectionInfo, direction: Direction, data: bytes, peer: tuple[str, int]
+    ) -> None:
+        """A datagram crossed its socket; `peer` is where it came from or went to."""
+        ...
+
+
 class Observer(Protocol):
-    """Takes what happens on sockets; the harness's ledger and trace implement it."""
+    """Takes what happens on sockets; the harness's ledger implements it."""
+
+    @property
+    def tap(self) -> WireTap | None:
+        """Who wants the bytes as well; nobody, as a rule. Does not change while the observer is in use."""
+        ...
 
     def opened(self, connection: ConnectionInfo) -> None:
         """A connection was accepted or made; for TLS before the handshake."""
@@ -65,6 +95,9 @@ class Observer(Protocol):
 
 class NullObserver:
     """Looks away."""
+
+    tap: WireTap | None = None
+    "Nobody wants the bytes."
 
     def opened(self, connection: ConnectionInfo) -> None:
         """Take nothing down."""

@@ -11,7 +11,7 @@ from certs.verdict import Verdict
 from harness.actors.sip import client_address
 from harness.lab import Lab
 from harness.nodes.node import ImpNode
-from proxies.observer import ConnectionInfo
+from proxies.observer import ConnectionInfo, next_connection_number
 from proxies.tls import TlsClientSettings, TlsUpgrade, TrustPolicy
 from proxies.xmpp.conditions import SaslErrorCondition, StreamErrorCondition
 from proxies.xmpp.connections.connection import XmppConnection
@@ -180,7 +180,7 @@ async def visiting_server(
 
     def describe(local: tuple[str, int], peer: tuple[str, int]) -> ConnectionInfo:
         return ConnectionInfo(
-            id=f"visiting server {local[1]}",
+            id=f"visitor visiting-server {next_connection_number()}",
             node="visitor",
             service="visiting server",
             listener="outgoing",

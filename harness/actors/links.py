@@ -11,7 +11,7 @@ from certs.verdict import Verdict
 from harness.actors.sip import client_address
 from harness.lab import Lab
 from harness.nodes.node import ImpNode
-from proxies.observer import ConnectionInfo
+from proxies.observer import ConnectionInfo, next_connection_number
 from proxies.tls import TlsClientSettings, TlsUpgrade, TrustPolicy
 from proxies.xmpp.conditions import StreamErrorCondition
 from proxies.xmpp.connections.connection import XmppConnection
@@ -107,7 +107,7 @@ async def try_link(
 
     def describe(local: tuple[str, int], peer: tuple[str, int]) -> ConnectionInfo:
         return ConnectionInfo(
-            id=f"visitor {local[1]}",
+            id=f"visitor visiting-router {next_connection_number()}",
             node="visitor",
             service="visiting router",
             listener="outgoing",

@@ -12,7 +12,7 @@ from certs.purposes import CertificatePurpose
 from certs.verdict import Verdict
 from harness.lab import Lab
 from harness.nodes.node import CucmNode, ImpNode
-from proxies.observer import ConnectionInfo
+from proxies.observer import ConnectionInfo, next_connection_number
 from proxies.sip.agent.user_agent import UserAgent, UserAgentSettings
 from proxies.sip.messages.digest import DigestAlgorithm
 from proxies.sip.transport.flow import Destination, Transport
@@ -140,7 +140,7 @@ async def try_tls(lab: Lab, settings: TlsClientSettings, host: str, port: int) -
         port,
         protocol_factory=_Pinger,
         describe=lambda local, peer: ConnectionInfo(
-            id=f"tls-client {local[1]}",
+            id=f"tls-client {next_connection_number()}",
             node="tls-client",
             service="TLS client",
             listener="outgoing",

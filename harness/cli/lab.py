@@ -68,6 +68,13 @@ def up(
     seed: Annotated[
         int | None, typer.Option(help="The seed of the run's chance; one is drawn otherwise.")
     ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Capture what crosses the sockets, in trace.pcapng.")
+    ] = False,
+    tls_secrets: Annotated[
+        bool,
+        typer.Option("--secrets/--no-secrets", help="Put the TLS secrets that decrypt it into trace.pcapng."),
+    ] = True,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return once the lab is ready; it goes on.")
     ] = False,
@@ -95,7 +102,14 @@ def up(
 
     chance = {} if seed is None else {"seed": seed}
     options = EndpointOptions(
-        lab_file=file, folder=folder, state=state, exchanged=exchanged, dns_port=dns_port, **chance
+        lab_file=file,
+        folder=folder,
+        state=state,
+        exchanged=exchanged,
+        dns_port=dns_port,
+        trace=trace,
+        tls_secrets=tls_secrets,
+        **chance,
     )
     try:
         import uvloop
@@ -110,6 +124,7 @@ def up(
 async def _run(options: "EndpointOptions") -> None:
     from harness.endpoint.session import keep_up
     from harness.endpoint.showing import show_lab, terminal
+    from harness.evidence.capture.trace import TRACE
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -120,7 +135,8 @@ async def _run(options: "EndpointOptions") -> None:
         show_lab(console, session.description)
         console.print("ready; Ctrl-C stops the lab")
         await _follow(session)
-    typer.echo(f"\nlab stopped; evidence: {options.folder / 'events.jsonl'}")
+    also = f", {options.folder / TRACE}" if options.trace else ""
+    typer.echo(f"\nlab stopped; evidence: {options.folder / 'events.jsonl'}{also}")
 
 
 async def _follow(session: "LabSession") -> None:

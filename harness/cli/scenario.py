@@ -75,6 +75,13 @@ def run(
     ] = None,
     loop: Annotated[Loop, typer.Option(help="The event loop.")] = Loop.UVLOOP,
     runs: Annotated[Path, typer.Option(help="The folder of run folders.")] = Path("runs"),
+    trace: Annotated[
+        bool, typer.Option("--trace/--no-trace", help="Capture what crosses the sockets, in trace.pcapng.")
+    ] = True,
+    tls_secrets: Annotated[
+        bool,
+        typer.Option("--secrets/--no-secrets", help="Put the TLS secrets that decrypt it into trace.pcapng."),
+    ] = True,
 ) -> None:
     """Run scenarios. Exit status: 0 passed, 1 failed, 2 could not run; of several the worst counts."""
     from harness.evidence.result import EXIT_STATUS, worst
@@ -84,7 +91,13 @@ def run(
 
     catalogue = discover(path)
     chosen = _choose(catalogue, names or [], run_all=run_all)
-    options = RunOptions(runs=runs, loop=loop, seed=_draw_seed() if seed is None else seed)
+    options = RunOptions(
+        runs=runs,
+        loop=loop,
+        seed=_draw_seed() if seed is None else seed,
+        trace=trace,
+        secrets=tls_secrets,
+    )
     reporter = SilentReporter() if as_json else TerminalReporter(imports_seconds=_imports_seconds())
     results: list[RunResult] = []
     try:

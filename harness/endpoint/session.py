@@ -29,6 +29,8 @@ from harness.endpoint.ready import ClientFiles, make_ready
 from harness.endpoint.runtime import CONTROL, DESCRIPTION, lab_folder
 from harness.endpoint.state import KeptState
 from harness.endpoint.table import endpoints
+from harness.evidence.capture.recorder import WireRecorder
+from harness.evidence.capture.trace import finish_trace
 from harness.evidence.ledger import Ledger
 from harness.lab import PASSWORD_FILE, Lab
 from harness.plan.lab_file import LabFile
@@ -56,6 +58,12 @@ class EndpointOptions:
 
     dns_port: int = DEFAULT_PORT
     "Where the name server listens."
+
+    trace: bool = False
+    "Whether to capture what crosses the sockets, in `trace.pcapng`."
+
+    tls_secrets: bool = True
+    "Whether the capture holds the TLS secrets that decrypt it."
 
     seed: int = field(default_factory=lambda: secrets.randbits(32))
     "The seed of the run's chance."
@@ -94,7 +102,9 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
     from harness.endpoint.operations import OPERATIONS
 
     clock = LoopClock()
-    ledger = Ledger(now=clock.now)
+    tap = WireRecorder(now=clock.now, keep_secrets=options.tls_secrets) if options.trace else None
+    ledger = Ledger(now=clock.now, tap=tap)
+    addresses: dict[str, str] = {}
     ledger.note(f"seed {options.seed}")
     kept = KeptState.of(options.state, options.lab_file)
     work = (options.state or options.folder) / "lab"
@@ -111,6 +121,7 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
                     network=kept.network,
                 )
             )
+            addresses |= {node.address: node.fqdn for node in lab.plan.nodes}
             kept.keep(lab.network)
             clients = (options.state or options.folder) / "clients"
             files = await make_ready(lab, clients) if options.exchanged else None
@@ -134,6 +145,7 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
             yield session
     finally:
         ledger.write(options.folder / "events.jsonl")
+        finish_trace(options.folder, ledger, addresses=addresses)
 
 
 async def _serve_names(stack: AsyncExitStack, lab: Lab, port: int) -> DnsDescription:

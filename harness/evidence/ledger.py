@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from certs.verdict import PresentedCertificate, Verdict
+from harness.evidence.capture.recorder import WireRecorder
 from proxies.observer import ConnectionInfo, Direction
 
 MAXIMUM_ENTRIES: Final = 200_000
@@ -101,7 +102,15 @@ Entry = Opened | Judged | MessageSeen | Closed | Note
 class Ledger:
     """Implements `proxies.observer.Observer` for all services of a lab."""
 
-    def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tap: WireRecorder | None = None,
+    ) -> None:
+        """`tap` takes down the bytes as well, for a capture."""
+        self.tap = tap
+        "See `proxies.observer.Observer`."
         self._now = now
         self._entries: deque[Entry] = deque(maxlen=MAXIMUM_ENTRIES)
         self._appended = 0
@@ -111,6 +120,8 @@ class Ledger:
 
     def opened(self, connection: ConnectionInfo) -> None:
         """Take down a connection."""
+        if self.tap is not None:
+            self.tap.opened(connection)
         self._append(Opened(at=self._now(), connection=connection))
 
     def judged(self, connection: ConnectionInfo, verdict: Verdict) -> None:
@@ -123,6 +134,8 @@ class Ledger:
 
     def closed(self, connection: ConnectionInfo, why: str) -> None:
         """Take down the end of a connection."""
+        if self.tap is not None:
+            self.tap.closed(connection)
         self._append(Closed(at=self._now(), connection=connection, why=why))
 
     # The lab itself

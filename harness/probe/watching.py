@@ -2,11 +2,14 @@
 
 from certs.errors import ConnectionFailed
 from certs.verdict import Reason, Verdict
-from proxies.observer import ConnectionInfo, Direction
+from proxies.observer import ConnectionInfo, Direction, WireTap
 
 
 class ProbeObserver:
     """Implements `proxies.observer.Observer` for one probe."""
+
+    tap: WireTap | None = None
+    "Nobody wants the bytes."
 
     def __init__(self) -> None:
         self.verdicts: list[Verdict] = []

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from certs.errors import HarnessError, ScenarioFailed
 from certs.storage import write_atomically
+from harness.evidence.capture.recorder import WireRecorder
+from harness.evidence.capture.trace import finish_trace
 from harness.evidence.junit import encode_junit
 from harness.evidence.ledger import Judged, Ledger
 from harness.evidence.result import Failure, JudgedPeer, RunResult
@@ -60,6 +62,12 @@ class RunOptions:
     seed: int = 0
     "The seed of the run's chance."
 
+    trace: bool = True
+    "Whether to capture what crosses the sockets, in `trace.pcapng`."
+
+    secrets: bool = True
+    "Whether the capture holds the TLS secrets that decrypt it."
+
 
 def run_scenario(scenario: Scenario, options: RunOptions, reporter: Reporter) -> RunResult:
     """Run a scenario on an event loop of its own and write its evidence.
@@ -103,6 +111,7 @@ class _Run:
         self._ledger = Ledger()
         self._boot_seconds: float | None = None
         self._nodes = 0
+        self._addresses: dict[str, str] = {}
         self._outcome = Outcome.PASSED
         self._failure: Failure | None = None
 
@@ -112,13 +121,17 @@ class _Run:
         try:
             async with AsyncExitStack() as stack:
                 clock = LoopClock()
-                self._ledger = Ledger(now=clock.now)
+                tap = None
+                if self._options.trace:
+                    tap = WireRecorder(now=clock.now, keep_secrets=self._options.secrets)
+                self._ledger = Ledger(now=clock.now, tap=tap)
                 lab_file = load_topology(self._scenario.topology)
                 lab = await stack.enter_async_context(
                     Lab.start(
                         lab_file, work_directory=self._folder / "lab", observer=self._ledger, clock=clock
                     )
                 )
+                self._addresses = {node.address: node.fqdn for node in lab.plan.nodes}
                 self._nodes, self._boot_seconds = len(lab.plan.nodes), lab.boot_seconds
                 self._reporter.lab_is_up(self._nodes, lab.boot_seconds)
                 run = ScenarioRun(steps=self._steps, ledger=self._ledger, seed=self._options.seed)
@@ -145,6 +158,8 @@ class _Run:
         """Write the evidence and return the result."""
         result = self._result()
         self._ledger.write(self._folder / "events.jsonl")
+        if self._ledger.tap is not None:
+            finish_trace(self._folder, self._ledger, addresses=self._addresses)
         encoded = json.dumps(result.encode(), indent=2, ensure_ascii=False) + "\n"
         write_atomically(self._folder / "junit.xml", encode_junit([result]))
         write_atomically(self._folder / "result.json", encoded.encode())

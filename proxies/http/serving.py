@@ -11,7 +11,8 @@ from aiohttp import web
 from certs.errors import ConnectionFailed
 from certs.verdict import Verdict
 from proxies.clock import SchedulingClock
-from proxies.observer import ConnectionInfo, Observer
+from proxies.http.tapping import TappedTransport
+from proxies.observer import ConnectionInfo, Direction, Observer
 from proxies.tls import TlsConnection, TlsListener, TlsServerSettings, listen_tls
 
 BACKLOG: Final = 1024
@@ -240,13 +241,22 @@ class _ObservedHttp(_ServedHttp):
         super().__init__(inner, enter, leave)
         self._describe = describe
         self._observer = observer
+        self._tap = observer.tap
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Name the connection and let it in."""
         local, peer = transport.get_extra_info("sockname")[:2], transport.get_extra_info("peername")[:2]
         self.connection = HttpConnection(info=self._describe(local, peer), verdict=None)
         self._observer.opened(self.connection.info)
+        if self._tap is not None:
+            transport = TappedTransport(cast(asyncio.Transport, transport), self.connection.info, self._tap)
         super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Show it to the capture too."""
+        if self._tap is not None:
+            self._tap.crossed(self.connection.info, Direction.RECEIVED, data)
+        super().data_received(data)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the evidence too."""

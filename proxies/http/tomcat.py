@@ -4,7 +4,6 @@ What it serves are web applications, each with routes of its own; this module kn
 """
 
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -13,7 +12,7 @@ from certs.credential import Credential
 from certs.purposes import ServiceName
 from proxies.clock import SchedulingClock
 from proxies.http.serving import HttpLimits, HttpListener
-from proxies.observer import ConnectionInfo, Observer
+from proxies.observer import ConnectionInfo, Observer, next_connection_number
 from proxies.tls import TlsServerSettings
 
 LISTENER: Final = "Cisco Tomcat Listener"
@@ -68,7 +67,6 @@ class Tomcat:
         self._applications = applications
         self._clock = clock
         self._observer = observer
-        self._numbers = count(1)
         self._listener: HttpListener | None = None
 
     async def start(self) -> None:
@@ -100,7 +98,7 @@ class Tomcat:
 
     def _describe(self, local: tuple[str, int], peer: tuple[str, int]) -> ConnectionInfo:
         return ConnectionInfo(
-            id=f"{self._settings.node} tomcat {next(self._numbers)}",
+            id=f"{self._settings.node} tomcat {next_connection_number()}",
             node=self._settings.node,
             service=ServiceName.TOMCAT,
             listener=LISTENER,

@@ -7,7 +7,7 @@ from typing import Any, Final, assert_never, cast
 from certs.errors import HarnessError
 from certs.verdict import Reason, Verdict
 from proxies.clock import SchedulingClock, TimerHandle
-from proxies.observer import ConnectionInfo, Observer
+from proxies.observer import ConnectionInfo, Direction, Observer
 from proxies.tls.core import TlsCore
 from proxies.tls.events import (
     DataReceived,
@@ -109,6 +109,7 @@ class TlsPump(asyncio.Protocol):
         self._describe = describe
         self._clock = clock
         self._observer = observer
+        self._tap = observer.tap
         self._handshake_timeout = handshake_timeout
         self._handshake_ended = handshake_ended
         self._closed = closed
@@ -142,6 +143,8 @@ class TlsPump(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the core and act on what it says."""
+        if self._tap is not None:
+            self._tap.crossed(self.connection, Direction.RECEIVED, data)
         if self._judged and self.protocol is None:
             return  # a refused peer's late bytes
         self._core.receive_data(data)
@@ -259,6 +262,8 @@ class TlsPump(asyncio.Protocol):
         self._sending = False
         data = self._core.data_to_send()
         if data and not self.transport.is_closing():
+            if self._tap is not None:
+                self._tap.crossed(self.connection, Direction.SENT, data)
             self.transport.write(data)
 
     def _set_timer(self, seconds: float, callback: Callable[[], None]) -> None:

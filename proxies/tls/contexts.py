@@ -62,12 +62,12 @@ class HandshakeContext:
     "Makes what takes over where a chain is let in although it is not trusted; None where none is."
 
 
-def server_context(settings: TlsServerSettings) -> HandshakeContext:
-    """Return what a listener's handshakes share.
+def server_context(settings: TlsServerSettings, *, secrets_file: str | None = None) -> HandshakeContext:
+    """Return what a listener's handshakes share; their secrets are appended to a file where one is named.
 
     Raises CertificateError where the credential cannot be used, ConfigError where the cipher list is empty.
     """
-    ssl_context = _ssl_context(ssl.PROTOCOL_TLS_SERVER, settings)
+    ssl_context = _ssl_context(ssl.PROTOCOL_TLS_SERVER, settings, secrets_file)
     # No resumption: every handshake shows its certificates, so every verdict has its chain.
     ssl_context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
     ssl_context.num_tickets = 0
@@ -82,21 +82,21 @@ def server_context(settings: TlsServerSettings) -> HandshakeContext:
     return HandshakeContext(
         side=Side.SERVER,
         ssl_context=ssl_context,
-        refusing_context=_refusing_context(ssl.PROTOCOL_TLS_SERVER),
+        refusing_context=_refusing_context(ssl.PROTOCOL_TLS_SERVER, secrets_file),
         trust=settings.trust,
         asks_for_certificate=settings.require_client_certificate,
-        believing=partial(_believing_context, ssl.PROTOCOL_TLS_SERVER, settings)
+        believing=partial(_believing_context, ssl.PROTOCOL_TLS_SERVER, settings, secrets_file)
         if settings.request_client_certificate and not settings.require_client_certificate
         else None,
     )
 
 
-def client_context(settings: TlsClientSettings) -> HandshakeContext:
-    """Return what a dialler's handshakes share.
+def client_context(settings: TlsClientSettings, *, secrets_file: str | None = None) -> HandshakeContext:
+    """Return what a dialler's handshakes share; their secrets are appended to a file where one is named.
 
     Raises CertificateError where the credential cannot be used, ConfigError where the cipher list is empty.
     """
-    ssl_context = _ssl_context(ssl.PROTOCOL_TLS_CLIENT, settings)
+    ssl_context = _ssl_context(ssl.PROTOCOL_TLS_CLIENT, settings, secrets_file)
     ssl_context.check_hostname = False
     if settings.verify:
         ssl_context.verify_mode = ssl.CERT_REQUIRED
@@ -112,12 +112,12 @@ def client_context(settings: TlsClientSettings) -> HandshakeContext:
     return HandshakeContext(
         side=Side.CLIENT,
         ssl_context=ssl_context,
-        refusing_context=_refusing_context(ssl.PROTOCOL_TLS_CLIENT),
+        refusing_context=_refusing_context(ssl.PROTOCOL_TLS_CLIENT, secrets_file),
         trust=settings.trust,
         asks_for_certificate=settings.verify,
         server_name=settings.server_name or None,
         checks_host_name=settings.verify and settings.check_host_name,
-        believing=partial(_believing_context, ssl.PROTOCOL_TLS_CLIENT, settings)
+        believing=partial(_believing_context, ssl.PROTOCOL_TLS_CLIENT, settings, secrets_file)
         if settings.verify and settings.believe_anyway
         else None,
     )
@@ -139,7 +139,9 @@ def load_trust(ssl_context: ssl.SSLContext, certificates: tuple[bytes, ...]) -> 
         raise CertificateError(f"a certificate of the trust store cannot be read: {error}") from error
 
 
-def _ssl_context(protocol: int, settings: TlsServerSettings | TlsClientSettings) -> ssl.SSLContext:
+def _ssl_context(
+    protocol: int, settings: TlsServerSettings | TlsClientSettings, secrets_file: str | None
+) -> ssl.SSLContext:
     ssl_context = ssl.SSLContext(protocol)
     with warnings.catch_warnings():
         # TLS 1.0 and 1.1 are offered on purpose, to see them refused.
@@ -147,28 +149,33 @@ def _ssl_context(protocol: int, settings: TlsServerSettings | TlsClientSettings)
         ssl_context.minimum_version = _VERSIONS[settings.minimum_version]
         ssl_context.maximum_version = _VERSIONS[settings.maximum_version]
     ssl_context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    _keep_secrets(ssl_context, secrets_file)
     watch_handshakes(ssl_context)
     return ssl_context
 
 
-def _refusing_context(protocol: int) -> ssl.SSLContext:
+def _refusing_context(protocol: int, secrets_file: str | None) -> ssl.SSLContext:
     ssl_context = ssl.SSLContext(protocol)
     ssl_context.check_hostname = False
     ssl_context.verify_mode = ssl.CERT_REQUIRED
-    # The connection's own callback goes with its context, and the alert is yet to be seen.
+    # The connection's own callbacks go with its context, and the alert is yet to be seen.
+    _keep_secrets(ssl_context, secrets_file)
     watch_handshakes(ssl_context)
     return ssl_context
 
 
 def _believing_context(
-    protocol: int, settings: TlsServerSettings | TlsClientSettings, certificate_der: bytes
+    protocol: int,
+    settings: TlsServerSettings | TlsClientSettings,
+    secrets_file: str | None,
+    certificate_der: bytes,
 ) -> ssl.SSLContext:
     """Return what takes over inside a handshake to let in a chain that proves nothing: it trusts this certificate.
 
     Raises CertificateError where the certificate cannot be read; then OpenSSL refuses it by itself.
     """
     # The connection's verify flags stay those of its first context: the partial chain, and no look at dates.
-    ssl_context = _ssl_context(protocol, settings)
+    ssl_context = _ssl_context(protocol, settings, secrets_file)
     ssl_context.check_hostname = False
     ssl_context.verify_mode = ssl.CERT_OPTIONAL
     try:
@@ -177,6 +184,11 @@ def _believing_context(
         raise CertificateError(f"a presented certificate cannot be read: {error}") from error
     _set_strictness(ssl_context, settings)
     return ssl_context
+
+
+def _keep_secrets(ssl_context: ssl.SSLContext, secrets_file: str | None) -> None:
+    if secrets_file is not None:
+        ssl_context.keylog_filename = secrets_file
 
 
 def _set_strictness(ssl_context: ssl.SSLContext, settings: TlsServerSettings | TlsClientSettings) -> None:

@@ -49,8 +49,9 @@ async def dial_tls(
         if not judged.done():
             judged.set_result(verdict)
 
+    context = client_context(settings, secrets_file=observer.tap.secrets_file if observer.tap else None)
     pump = TlsPump(
-        TlsCore(client_context(settings), clock=clock),
+        TlsCore(context, clock=clock),
         protocol_factory=protocol_factory,
         describe=describe,
         clock=clock,

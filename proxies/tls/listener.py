@@ -30,7 +30,8 @@ class TlsListener:
         observer: Observer,
     ) -> None:
         self._settings = settings
-        self._context = server_context(settings)
+        tap = observer.tap
+        self._context = server_context(settings, secrets_file=tap.secrets_file if tap else None)
         self._protocol_factory = protocol_factory
         self._describe = describe
         self._clock = clock

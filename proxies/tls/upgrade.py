@@ -26,8 +26,11 @@ class TlsUpgrade:
 
         Raises CertificateError and ConfigError where they cannot be used.
         """
+        secrets_file = observer.tap.secrets_file if observer.tap else None
         self._context: HandshakeContext = (
-            server_context(settings) if isinstance(settings, TlsServerSettings) else client_context(settings)
+            server_context(settings, secrets_file=secrets_file)
+            if isinstance(settings, TlsServerSettings)
+            else client_context(settings, secrets_file=secrets_file)
         )
         self._handshake_timeout = settings.handshake_timeout
         self._clock = clock

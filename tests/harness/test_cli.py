@@ -46,9 +46,21 @@ def test_a_scenario_that_passes_exits_0_and_leaves_its_evidence(tmp_path: Path) 
     result = only_result(tmp_path)
     assert (result["outcome"], result["covers"]) == ("passed", ["G03"])
     folder = Path(result["folder"])
-    assert {path.name for path in folder.iterdir()} == {"result.json", "junit.xml", "events.jsonl", "lab"}
+    assert {path.name for path in folder.iterdir()} == {
+        "result.json", "junit.xml", "events.jsonl", "trace.pcapng", "lab",
+    }  # fmt: skip
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {"opened", "judged", "closed", "note"} <= {event["event"] for event in events}
+
+
+def test_a_capture_is_made_unless_somebody_does_not_want_it(tmp_path: Path) -> None:
+    sizes = {}
+    for options in ([], ["--no-secrets"], ["--no-trace"]):
+        runs = tmp_path / "".join(options)
+        assert run(runs, *options, "passes").returncode == 0
+        sizes["".join(options)] = [path.stat().st_size for path in runs.glob("runs/*/trace.pcapng")]
+    assert sizes["--no-trace"] == []
+    assert sizes[""][0] > sizes["--no-secrets"][0]
 
 
 def test_a_scenario_that_fails_exits_1_and_says_reason_and_remedy(tmp_path: Path) -> None:
@@ -164,7 +176,7 @@ def test_a_wrong_certificate_that_nobody_knows_exits_2(tmp_path: Path) -> None:
 
 def test_a_lab_stays_up_until_it_is_interrupted_and_tells_where_the_evidence_is(tmp_path: Path) -> None:
     lab = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "up", "--runs", str(tmp_path / "runs")],
+        [sys.executable, "-m", "harness.cli", "up", "--trace", "--runs", str(tmp_path / "runs")],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
@@ -184,6 +196,9 @@ def test_a_lab_stays_up_until_it_is_interrupted_and_tells_where_the_evidence_is(
     assert "peer authentication: shows cup" in text
     assert "client to be refused" in text
     assert "lab stopped; evidence:" in rest
+    (capture,) = (tmp_path / "runs").glob("*/trace.pcapng")
+    assert str(capture.name) in rest
+    assert capture.stat().st_mode & 0o777 == 0o600
     (client,) = (tmp_path / "runs").glob("*/clients/client.pem")
     assert client.stat().st_mode & 0o777 == 0o600
 

@@ -13,6 +13,8 @@ PATIENCE = 5.0
 class RecordingObserver:
     """Keeps what it is told."""
 
+    tap = None
+
     def __init__(self) -> None:
         self.connections: list[ConnectionInfo] = []
         self.verdicts: list[Verdict] = []

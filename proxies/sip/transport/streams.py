@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from certs.verdict import Verdict
 from proxies.clock import SchedulingClock, TimerHandle
-from proxies.observer import ConnectionInfo
+from proxies.observer import ConnectionInfo, Direction, WireTap
 from proxies.sip.messages.framing import StreamFramer
 from proxies.sip.transport.flow import Flow, Transport
 from proxies.sip.transport.settings import TransportLimits
@@ -50,6 +50,7 @@ class SipStream(asyncio.Protocol):
         limits: TransportLimits,
         clock: SchedulingClock,
         ping_interval: float | None = None,
+        tap: WireTap | None = None,
     ) -> None:
         self.listener = listener
         "The application listener that accepted it, or `outgoing`."
@@ -59,6 +60,7 @@ class SipStream(asyncio.Protocol):
         self._limits = limits
         self._clock = clock
         self._ping_interval = ping_interval
+        self._tap = tap
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._why = "closed by the peer"
@@ -75,6 +77,7 @@ class SipStream(asyncio.Protocol):
         verdict: Verdict | None = None
         if isinstance(transport, TlsConnection):
             carrier, verdict, connection = Transport.TLS, transport.verdict, transport.connection
+            self._tap = None  # TLS shows what crosses
         else:
             carrier, connection = (
                 Transport.TCP,
@@ -90,6 +93,8 @@ class SipStream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the framer; the owner pulls."""
+        if self._tap is not None:
+            self._tap.crossed(self.flow.connection, Direction.RECEIVED, data)
         if self.is_open:
             self.framer.receive_data(data)
             self._owner.stream_received(self)
@@ -153,7 +158,10 @@ class SipStream(asyncio.Protocol):
         outgoing, self._outgoing = self._outgoing, []
         if not outgoing or self._transport is None or self._transport.is_closing():
             return
-        self._transport.write(b"".join(outgoing))
+        data = b"".join(outgoing)
+        if self._tap is not None:
+            self._tap.crossed(self.flow.connection, Direction.SENT, data)
+        self._transport.write(data)
         waiting = self._transport.get_write_buffer_size()
         if waiting > self._limits.write_buffer:
             self.drop(f"the peer reads too slowly: {waiting} bytes wait")

@@ -5,13 +5,12 @@ is known here only.
 """
 
 import asyncio
-import itertools
 from functools import partial
 from typing import Final, Protocol, assert_never
 
 from certs.errors import ConnectionFailed, RemoteProtocolError
 from proxies.clock import SchedulingClock
-from proxies.observer import ConnectionInfo, Direction, Observer
+from proxies.observer import ConnectionInfo, Direction, Observer, next_connection_number
 from proxies.sip.messages.framing import FramingError, KeepAlivePing, KeepAlivePong, parse_datagram
 from proxies.sip.messages.message import Request, Response, split_first
 from proxies.sip.transactions.events import Outgoing
@@ -25,9 +24,6 @@ from proxies.sip.transport.streams import SipStream
 from proxies.sip.transport.udp import UdpSocket
 from proxies.tasks import TaskKeeper
 from proxies.tls import PeerRefusedError, TlsListener, listen_tls
-
-_NUMBERS: Final = itertools.count(1)
-"Numbers connections for the evidence; a restarted service goes on counting."
 
 PONG: Final = b"\r\n"
 "The answer to a keep-alive ping (RFC 5626 3.5.1)."
@@ -77,6 +73,7 @@ class SipTransport:
         self._resolver = resolver
         self._clock = clock
         self._observer = observer
+        self._tap = observer.tap
         self._tasks = TaskKeeper()
         self._table = FlowTable()
         self._streams: dict[Flow, SipStream] = {}
@@ -203,6 +200,7 @@ class SipTransport:
 
     def _send_datagram(self, outgoing: Outgoing, socket: UdpSocket, flow: Flow) -> None:
         self._observer.message(flow.connection, Direction.SENT, outgoing.wire)
+        self._tap_datagram(flow, Direction.SENT, outgoing.wire, flow.peer)
         socket.send(outgoing.wire, flow.peer)
         self._handler.message_sent(outgoing, flow)
 
@@ -257,6 +255,7 @@ class SipTransport:
             limits=self._settings.limits,
             clock=self._clock,
             ping_interval=self._settings.ping_interval if listener == OUTGOING else None,
+            tap=self._tap,
         )
 
     # What the sockets tell.
@@ -267,7 +266,7 @@ class SipTransport:
         """Name a connection for the evidence."""
         service = self._settings.service.removeprefix("Cisco ").replace(" ", "-").lower()
         return ConnectionInfo(
-            id=f"{self._settings.node} {service} {next(_NUMBERS)}",
+            id=f"{self._settings.node} {service} {next_connection_number()}",
             node=self._settings.node,
             service=self._settings.service,
             listener=listener,
@@ -330,16 +329,24 @@ class SipTransport:
         except FramingError as error:
             flow = socket.flow_to(peer)
             self._observer.message(flow.connection, Direction.RECEIVED, data)
+            self._tap_datagram(flow, Direction.RECEIVED, data, peer)
             if (answer := _answer_to(error)) is not None:
                 self._observer.message(flow.connection, Direction.SENT, answer)
+                self._tap_datagram(flow, Direction.SENT, answer, peer)
                 socket.send(answer, peer)
             return
+        source = peer
         if isinstance(message, Request) and "rport" not in _via_parameters(message):
             # Responses go to the advertised port of the address that the request came from (18.2.2).
             peer = (peer[0], _sent_by_port(message) or Transport.UDP.default_port)
         flow = socket.flow_to(peer)
         self._observer.message(flow.connection, Direction.RECEIVED, data)
+        self._tap_datagram(flow, Direction.RECEIVED, data, source)
         self._handler.message_received(message, flow)
+
+    def _tap_datagram(self, flow: Flow, direction: Direction, data: bytes, peer: tuple[str, int]) -> None:
+        if self._tap is not None:
+            self._tap.datagram(flow.connection, direction, data, peer)
 
     def datagram_flow_opened(self, flow: Flow) -> None:
         """Tell of a new pair of addresses."""

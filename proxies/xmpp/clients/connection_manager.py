@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import Final
 
 from certs.credential import Credential
@@ -11,7 +10,7 @@ from certs.errors import CertificateError
 from certs.presented import leaf_der
 from certs.purposes import ServiceName
 from proxies.clock import SchedulingClock
-from proxies.observer import ConnectionInfo, Observer
+from proxies.observer import ConnectionInfo, Observer, next_connection_number
 from proxies.tls import TlsServerSettings, TlsUpgrade
 from proxies.xmpp.clients.client_session import ClientAccess, ClientSession, DetachedSessions
 from proxies.xmpp.conditions import StreamErrorCondition
@@ -90,7 +89,6 @@ class ConnectionManager:
         self._attachment = attachment
         self._clock = clock
         self._observer = observer
-        self._numbers = count(1)
         self._listener: XmppListener | None = None
         self._resumable = DetachedSessions()
         self._stream_settings = ReceivingSettings(
@@ -178,7 +176,7 @@ class ConnectionManager:
 
     def _describe(self, local: tuple[str, int], peer: tuple[str, int]) -> ConnectionInfo:
         return ConnectionInfo(
-            id=f"{self._settings.node} xcp-connection-manager {next(self._numbers)}",
+            id=f"{self._settings.node} xcp-connection-manager {next_connection_number()}",
             node=self._settings.node,
             service=ServiceName.XCP_CONNECTION_MANAGER,
             listener=LISTENER,

@@ -48,6 +48,7 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
         "_rate",
         "_reading",
         "_secure",
+        "_tap",
         "_tls",
         "_transport",
         "_why",
@@ -72,6 +73,7 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
         super().__init__(clock=clock, observer=observer)
         self._make = make
         self._describe = describe
+        self._tap = observer.tap
         self._tls = tls
         self._bindings = channel_bindings
         self._closed = closed
@@ -106,6 +108,8 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the stream and act on what it says."""
+        if self._tap is not None and not self._secure:
+            self._tap.crossed(self.connection, Direction.RECEIVED, data)
         if self._closes:
             return
         self._observe(Direction.RECEIVED, data)
@@ -150,6 +154,8 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
         if not data or self._transport.is_closing():
             return
         self._observe(Direction.SENT, data)
+        if self._tap is not None and not self._secure:  # else TLS shows what crosses
+            self._tap.crossed(self.connection, Direction.SENT, data)
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > MAXIMUM_UNSENT:
             self._why = f"{MAXIMUM_UNSENT} bytes wait for a slow peer"

@@ -1,13 +1,12 @@
 """Cisco XCP XMPP Federation Connection Manager: streams with the servers of other domains (G11)."""
 
 from collections.abc import Callable
-from itertools import count
 from typing import Final
 
 from certs.purposes import ServiceName
 from certs.verdict import Reason, Side
 from proxies.clock import SchedulingClock
-from proxies.observer import ConnectionInfo, Observer
+from proxies.observer import ConnectionInfo, Observer, next_connection_number
 from proxies.tasks import TaskKeeper
 from proxies.xmpp.conditions import StanzaErrorCondition, StreamErrorCondition
 from proxies.xmpp.connections.connection import Reading, XmppConnection
@@ -53,7 +52,6 @@ class FederationConnectionManager:
         self._directory = directory
         self._clock = clock
         self._observer = observer
-        self._numbers = count(1)
         self._tasks = TaskKeeper()
         self._pairs: dict[DomainPair, FederatedPair] = {}
         self._verifications: dict[VerificationStream, None] = {}
@@ -206,7 +204,7 @@ class FederationConnectionManager:
 
     def _info(self, listener: str, local: tuple[str, int], peer: tuple[str, int]) -> ConnectionInfo:
         return ConnectionInfo(
-            id=f"{self._settings.node} xcp-xmpp-federation {next(self._numbers)}",
+            id=f"{self._settings.node} xcp-xmpp-federation {next_connection_number()}",
             node=self._settings.node,
             service=ServiceName.XCP_XMPP_FEDERATION,
             listener=listener,

@@ -2,14 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Final, Protocol
 from xml.etree import ElementTree as ET
 
 from certs.credential import Credential
 from certs.purposes import ServiceName
 from proxies.clock import SchedulingClock
-from proxies.observer import ConnectionInfo, Observer
+from proxies.observer import ConnectionInfo, Observer, next_connection_number
 from proxies.tasks import TaskKeeper
 from proxies.xmpp.conditions import StanzaErrorCondition
 from proxies.xmpp.connections.connection import Reading, XmppConnection
@@ -127,7 +126,6 @@ class XcpRouter:
         self._open_store = open_store
         self._clock = clock
         self._observer = observer
-        self._numbers = count(1)
         self._tasks = TaskKeeper()
         self._resumable = ResumableLinks(clock)
         self._trust = (
@@ -319,7 +317,7 @@ class XcpRouter:
 
     def _info(self, listener: str, local: tuple[str, int], peer: tuple[str, int]) -> ConnectionInfo:
         return ConnectionInfo(
-            id=f"{self._settings.node} xcp-router {next(self._numbers)}",
+            id=f"{self._settings.node} xcp-router {next_connection_number()}",
             node=self._settings.node,
             service=ServiceName.XCP_ROUTER,
             listener=listener,

@@ -7,14 +7,13 @@ signer's, is in `cup-xmpp-trust`; then nothing listens on 7335, so that no plain
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import Final
 
 from certs.credential import Credential
 from certs.purposes import ServiceName
 from proxies.clock import SchedulingClock
 from proxies.http.serving import HttpConnection, HttpLimits, HttpListener
-from proxies.observer import ConnectionInfo, Observer
+from proxies.observer import ConnectionInfo, Observer, next_connection_number
 from proxies.tls import TlsServerSettings, TrustPolicy
 from proxies.xmpp.clients.client_session import ClientAccess, ClientSession, DetachedSessions
 from proxies.xmpp.clients.connection_manager import channel_bindings
@@ -107,7 +106,6 @@ class WebConnectionManager:
         self._attachment = attachment
         self._clock = clock
         self._observer = observer
-        self._numbers = count(1)
         self._listener: HttpListener | None = None
         self._resumable = DetachedSessions()
         self._stream_settings = ReceivingSettings(
@@ -224,7 +222,7 @@ class WebConnectionManager:
     def _describe(self, local: tuple[str, int], peer: tuple[str, int]) -> ConnectionInfo:
         secure = self._settings.secure_mode
         return ConnectionInfo(
-            id=f"{self._settings.node} xcp-web-connection-manager {next(self._numbers)}",
+            id=f"{self._settings.node} xcp-web-connection-manager {next_connection_number()}",
             node=self._settings.node,
             service=ServiceName.XCP_WEB_CONNECTION_MANAGER,
             listener=SECURE_LISTENER if secure else LISTENER,

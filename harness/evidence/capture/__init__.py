@@ -1,0 +1,1 @@
+"""The capture: what crossed every socket, written as a pcapng file that Wireshark opens decrypted."""
