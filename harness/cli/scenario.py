@@ -66,6 +66,12 @@ def run(
     path: Folder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, nothing else.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML of all results to this file.")] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="GITHUB_STEP_SUMMARY", show_envvar=True, help="Append a Markdown summary to this file."
+        ),
+    ] = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after one that fails.")] = False,
     workers: Annotated[
         int, typer.Option("-n", min=1, max=64, help="How many run at once, each on addresses of its own.")
@@ -111,6 +117,8 @@ def run(
     finally:
         if junit is not None:
             _write_junit(junit, results)
+        if summary is not None:
+            _append_summary(summary, results)
     outcome = worst([result.outcome for result in results])
     if as_json:
         encoded = {"outcome": outcome, "results": [result.encode() for result in results]}
@@ -156,6 +164,12 @@ def _write_junit(path: Path, results: "list[RunResult]") -> None:
     from harness.evidence.junit import encode_junit
 
     write_atomically(path, encode_junit(results))
+
+
+def _append_summary(path: Path, results: "list[RunResult]") -> None:
+    from harness.evidence.report.summary import append_summary
+
+    append_summary(path, results)
 
 
 def _draw_seed() -> int:

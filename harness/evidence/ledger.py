@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from certs.verdict import PresentedCertificate, Verdict
 from harness.evidence.capture.recorder import WireRecorder
+from harness.plan.topology import CucmNodePlan, ImpNodePlan, LabPlan
 from proxies.observer import ConnectionInfo, Direction
 
 MAXIMUM_ENTRIES: Final = 200_000
@@ -96,7 +97,21 @@ class Note:
     "In words."
 
 
-Entry = Opened | Judged | MessageSeen | Closed | Note
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabUp:
+    """A lab came up: what its nodes are, so that what follows can be read without the lab file."""
+
+    at: datetime
+    "When, UTC."
+
+    name: str
+    "The lab's name."
+
+    nodes: tuple[ImpNodePlan | CucmNodePlan, ...]
+    "Its nodes."
+
+
+Entry = Opened | Judged | MessageSeen | Closed | Note | LabUp
 
 
 class Ledger:
@@ -139,6 +154,10 @@ class Ledger:
         self._append(Closed(at=self._now(), connection=connection, why=why))
 
     # The lab itself
+
+    def lab_is_up(self, plan: LabPlan) -> None:
+        """Take down what the lab is."""
+        self._append(LabUp(at=self._now(), name=plan.name, nodes=plan.nodes))
 
     def note(self, text: str) -> None:
         """Take down what somebody did."""
@@ -251,6 +270,24 @@ def encode_entry(entry: Entry) -> dict[str, Any]:
             return head | {"event": "closed", "connection": entry.connection.id, "why": entry.why}
         case Note():
             return head | {"event": "note", "text": entry.text}
+        case LabUp():
+            return head | {
+                "event": "lab",
+                "name": entry.name,
+                "nodes": [_encode_node(n) for n in entry.nodes],
+            }
+
+
+def _encode_node(plan: ImpNodePlan | CucmNodePlan) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "fqdn": plan.fqdn,
+        "address": plan.address,
+        "cluster": plan.cluster,
+        "domain": plan.domain,
+        "kind": "IM and Presence" if isinstance(plan, ImpNodePlan) else "CUCM",
+        "ports": plan.ports.model_dump(),
+    }
 
 
 def encode_verdict(verdict: Verdict) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from certs.storage import write_atomically
 from harness.evidence.capture.recorder import WireRecorder
 from harness.evidence.capture.trace import finish_trace
 from harness.evidence.junit import encode_junit
-from harness.evidence.ledger import Judged, Ledger
+from harness.evidence.ledger import Judged, Ledger, encode_entry
+from harness.evidence.report.page import REPORT, render_report
 from harness.evidence.result import Failure, JudgedPeer, RunResult
 from harness.lab import Lab
 from harness.plan.lab_file import load_topology
@@ -131,6 +132,7 @@ class _Run:
                         lab_file, work_directory=self._folder / "lab", observer=self._ledger, clock=clock
                     )
                 )
+                self._ledger.lab_is_up(lab.plan)
                 self._addresses = {node.address: node.fqdn for node in lab.plan.nodes}
                 self._nodes, self._boot_seconds = len(lab.plan.nodes), lab.boot_seconds
                 self._reporter.lab_is_up(self._nodes, lab.boot_seconds)
@@ -158,11 +160,13 @@ class _Run:
         """Write the evidence and return the result."""
         result = self._result()
         self._ledger.write(self._folder / "events.jsonl")
-        if self._ledger.tap is not None:
-            finish_trace(self._folder, self._ledger, addresses=self._addresses)
+        captured = finish_trace(self._folder, self._ledger, addresses=self._addresses)
         encoded = json.dumps(result.encode(), indent=2, ensure_ascii=False) + "\n"
         write_atomically(self._folder / "junit.xml", encode_junit([result]))
         write_atomically(self._folder / "result.json", encoded.encode())
+        events = [encode_entry(entry) for entry in self._ledger.entries()]
+        report = render_report(result, events, has_trace=captured is not None)
+        write_atomically(self._folder / REPORT, report)
         self._reporter.scenario_ended(result)
         return result
 

@@ -15,8 +15,10 @@ FOLDER = Path(__file__).parent / "scenarios"
 LIMIT = 60
 
 
-def harness(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def harness(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "120"}
+    environment.pop("GITHUB_STEP_SUMMARY", None)  # what CI runs these tests for is another summary
+    environment |= more
     return subprocess.run(
         [sys.executable, "-m", "harness.cli", *arguments],
         capture_output=True,
@@ -47,7 +49,7 @@ def test_a_scenario_that_passes_exits_0_and_leaves_its_evidence(tmp_path: Path) 
     assert (result["outcome"], result["covers"]) == ("passed", ["G03"])
     folder = Path(result["folder"])
     assert {path.name for path in folder.iterdir()} == {
-        "result.json", "junit.xml", "events.jsonl", "trace.pcapng", "lab",
+        "result.json", "junit.xml", "events.jsonl", "trace.pcapng", "report.html", "lab",
     }  # fmt: skip
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {"opened", "judged", "closed", "note"} <= {event["event"] for event in events}
@@ -224,3 +226,15 @@ def test_the_page_of_verdicts_is_up_to_date() -> None:
     assert page.read_text(encoding="utf-8") == harness("verdicts", "--markdown").stdout, (
         "run `imp-harness verdicts --markdown > docs/verdicts.md`"
     )
+
+
+def test_a_summary_goes_where_github_or_somebody_says(tmp_path: Path) -> None:
+    asked, github = tmp_path / "asked.md", tmp_path / "github.md"
+    assert run(tmp_path, "--summary", str(asked), "--keep-going", "passes", "fails").returncode == 1
+    assert "1 of 2 scenarios passed" in asked.read_text(encoding="utf-8")
+    done = harness(
+        "scenario", "run", "--path", str(FOLDER), "--runs", str(tmp_path / "runs"), "passes",
+        GITHUB_STEP_SUMMARY=str(github),
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "1 of 1 scenarios passed" in github.read_text(encoding="utf-8")

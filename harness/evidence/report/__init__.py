@@ -1,0 +1,1 @@
+"""The report of a run: one HTML file, and the summary that GitHub shows."""
