@@ -5,7 +5,7 @@ in the clear, on their registered ports only, and no capture can tell it otherwi
 interface of their own, each with its dissector's name.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from datetime import datetime
 from typing import Final
 
@@ -24,11 +24,21 @@ INTERFACE: Final = 1
 "The number of the interface in the file."
 
 
-def messages_elsewhere(
-    entries: Iterable[Entry], *, in_the_clear_only: bool
-) -> Iterator[tuple[datetime, bytes]]:
-    """Yield the blocks of messages on other ports, with their times.
+Ends = frozenset[tuple[str, int]]
+"The two addresses of a connection, whichever end tells of it."
 
+
+def ends(connection: ConnectionInfo) -> Ends:
+    """Return a connection's two addresses."""
+    return frozenset((connection.local, connection.peer))
+
+
+def messages_elsewhere(
+    entries: Iterable[Entry], captured: Set[Ends], *, in_the_clear_only: bool
+) -> Iterator[tuple[datetime, bytes]]:
+    """Yield the blocks of messages on other ports, with their times, and of connections that are not captured.
+
+    A node in a process of its own hands over its messages, but not its bytes.
     `in_the_clear_only` leaves out what TLS protected, for a capture that is not to be decrypted. Of a message that
     both ends took down the sender's is kept.
     """
@@ -46,7 +56,7 @@ def messages_elsewhere(
             continue
         connection, is_sent = entry.connection, entry.direction is Direction.SENT
         is_secured = connection.id in secured
-        dissector = _dissector(entry, is_secured=is_secured)
+        dissector = _dissector(entry, is_secured=is_secured, is_captured=ends(connection) in captured)
         if dissector is None or (is_secured and in_the_clear_only):
             continue
         if not is_sent and (connection.peer, connection.local) in senders:
@@ -58,14 +68,14 @@ def messages_elsewhere(
         yield entry.at, pcapng.packet(entry.at, data, interface_number=INTERFACE)
 
 
-def _dissector(entry: MessageSeen, *, is_secured: bool) -> str | None:
+def _dissector(entry: MessageSeen, *, is_secured: bool, is_captured: bool) -> str | None:
     """Return who should read a message that is not read as it is."""
     connection = entry.connection
     if summarise_sip(entry.wire[:4096].decode("utf-8", "replace")) is not None:
-        return None if _uses(connection, SIP_PORTS.get(connection.transport, 0)) else "sip"
+        return None if is_captured and _uses(connection, SIP_PORTS.get(connection.transport, 0)) else "sip"
     if "XCP" not in connection.service or "Web" in connection.service:
         return None
-    return None if is_secured or _uses(connection, XMPP_PORT) else "xmpp"
+    return None if is_captured and (is_secured or _uses(connection, XMPP_PORT)) else "xmpp"
 
 
 def _uses(connection: ConnectionInfo, port: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from certs.storage import write_atomically
 from harness.evidence.capture import pcapng
-from harness.evidence.capture.messages import messages_elsewhere
+from harness.evidence.capture.messages import Ends, ends, messages_elsewhere
 from harness.evidence.capture.packets import TcpConversation, udp_packet
 from harness.evidence.capture.recorder import Chunk, Closed, Datagram, Opened, Recorded, WireRecorder
 from harness.evidence.ledger import Entry, Judged, Ledger
@@ -64,7 +64,8 @@ def _blocks(
         (at, pcapng.packet(at, data, comments=comments.get(place, ())))
         for place, (at, data, _) in enumerate(packets)
     ]
-    written += messages_elsewhere(kept, in_the_clear_only=recorder.secrets_file is None)
+    captured = {ends(entry.connection) for entry in recorder.entries if isinstance(entry, Chunk | Datagram)}
+    written += messages_elsewhere(kept, captured, in_the_clear_only=recorder.secrets_file is None)
     yield from (block for _, block in sorted(written, key=lambda one: one[0]))
 
 
@@ -85,6 +86,7 @@ def _packets(recorded: list[Recorded]) -> Iterator[Packet]:
                 yield entry.at, udp_packet(sender, receiver, entry.data), connection
                 continue
             case Opened():
+                conversations.pop(connection.id, None)  # a node's process that was started again counts anew
                 packets = _conversation(conversations, connection).open()
             case Chunk():
                 sender = connection.local if entry.direction is Direction.SENT else connection.peer
@@ -97,7 +99,7 @@ def _packets(recorded: list[Recorded]) -> Iterator[Packet]:
 
 def _conversation(conversations: dict[str, TcpConversation], connection: ConnectionInfo) -> TcpConversation:
     found = conversations.get(connection.id)
-    if found is None:
+    if found is None or {found.client, found.server} != {connection.local, connection.peer}:
         dialled = connection.listener == OUTGOING
         client, server = (
             (connection.local, connection.peer) if dialled else (connection.peer, connection.local)
@@ -133,14 +135,14 @@ def _one_end_of_each(recorded: list[Recorded]) -> set[str]:
 
 def _comments(packets: list[Packet], entries: Iterable[Entry]) -> dict[int, list[str]]:
     """Put each verdict to the last packet of its connection that was there when it was made."""
-    places: dict[frozenset[tuple[str, int]], list[int]] = {}
+    places: dict[Ends, list[int]] = {}
     for place, (_, _, connection) in enumerate(packets):
-        places.setdefault(frozenset((connection.local, connection.peer)), []).append(place)
+        places.setdefault(ends(connection), []).append(place)
     comments: dict[int, list[str]] = {}
     for entry in entries:
         if not isinstance(entry, Judged):
             continue
-        own = places.get(frozenset((entry.connection.local, entry.connection.peer)), [])
+        own = places.get(ends(entry.connection), [])
         before = bisect_right(own, entry.at, key=lambda place: packets[place][0])
         if before:
             lines = [f"{entry.connection.node}: {describe_verdict(entry.verdict)}"]

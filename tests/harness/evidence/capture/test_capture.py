@@ -178,3 +178,30 @@ def test_a_ledger_without_a_tap_leaves_no_capture(tmp_path: Path) -> None:
 def test_what_is_no_ipv4_address_is_zeroes(address: str) -> None:
     assert pack_address(address) == bytes(4)
     assert TcpConversation((address, 1), SERVER).open()
+
+
+def test_messages_of_a_node_whose_bytes_are_not_here_stand_beside(tmp_path: Path) -> None:
+    ledger, recorder = recorded(keep_secrets=True)
+    other = connection(3, SERVER, ("127.0.0.1", 40009), "TCP Listener")
+    for one in (ACCEPTED, other):
+        ledger.opened(one)
+        ledger.message(one, Direction.RECEIVED, b"OPTIONS sip:lab.example SIP/2.0\r\n\r\n")
+    recorder.crossed(ACCEPTED, Direction.RECEIVED, b"OPTIONS sip:lab.example SIP/2.0\r\n\r\n")
+    interfaces = [
+        struct.unpack_from("<I", body)[0] for kind, body in blocks(write(ledger, tmp_path)) if kind == 6
+    ]
+    assert interfaces.count(1) == 1, "the one that was not captured"
+
+
+def test_an_id_that_is_used_again_is_another_conversation(tmp_path: Path) -> None:
+    ledger, recorder = recorded()
+    again = connection(1, SERVER, ("127.20.0.201", 40002), "TCP Listener")
+    for one in (ACCEPTED, again):
+        ledger.opened(one)
+        recorder.crossed(one, Direction.RECEIVED, b"ask")
+    recorder.crossed(ACCEPTED, Direction.SENT, b"late")
+    assert [tcp(packet)[5] for packet in packets(write(ledger, tmp_path)) if tcp(packet)[5]] == [
+        b"ask",
+        b"ask",
+        b"late",
+    ]
