@@ -1,15 +1,12 @@
 """JUnit XML of results, as CI servers read it."""
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from harness.evidence.result import RunResult
+from harness.evidence.xml_text import clean
 from harness.expectations import describe_verdict, explanation_lines
 from harness.running.steps import Outcome
-
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"Characters that XML 1.0 2.2 does not allow."
 
 
 def encode_junit(results: Sequence[RunResult]) -> bytes:
@@ -44,9 +41,9 @@ def _test_case(result: RunResult) -> ET.Element:
     )
     if result.failure is not None:
         kind = "failure" if result.outcome is Outcome.FAILED else "error"
-        failure = ET.SubElement(case, kind, {"message": _clean(result.failure.message)})
+        failure = ET.SubElement(case, kind, {"message": clean(result.failure.message)})
         parts = (result.failure.difference, result.failure.remedy, result.failure.details)
-        failure.text = _clean("\n".join(filter(None, parts)))
+        failure.text = clean("\n".join(filter(None, parts)))
     lines = [f"{result.title}; evidence: {result.folder}"]
     for step in result.steps:
         lines.append(f"[{step.outcome or 'cut short'}] {step.title} ({step.duration:.3f} s)")
@@ -55,9 +52,5 @@ def _test_case(result: RunResult) -> ET.Element:
         lines.append(f"{judged.node}: {describe_verdict(judged.verdict)}")
         if not judged.verdict.accepted:
             lines.extend(f"    {line}" for line in explanation_lines(judged.verdict))
-    ET.SubElement(case, "system-out").text = _clean("\n".join(lines))
+    ET.SubElement(case, "system-out").text = clean("\n".join(lines))
     return case
-
-
-def _clean(text: str) -> str:
-    return _NOT_XML.sub("�", text)

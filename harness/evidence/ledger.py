@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -170,8 +171,9 @@ class Ledger:
 
     def entries(self, *, since: int = 0) -> Iterator[Entry]:
         """Yield what was taken down since a mark, oldest first."""
-        skip = max(0, since - (self._appended - len(self._entries)))
-        return (entry for number, entry in enumerate(tuple(self._entries)) if number >= skip)
+        # From the newest back: who follows a long ledger asks for its last few entries.
+        wanted = min(len(self._entries), max(0, self._appended - since))
+        return reversed(list(islice(reversed(self._entries), wanted)))
 
     def numbered(self, *, since: int = 0) -> Iterator[tuple[int, Entry]]:
         """Yield what was taken down since a mark with its number, which is the mark behind it, oldest first."""

@@ -24,14 +24,17 @@ _NO_VERSION_YET: Final = frozenset(
 "Reasons of a handshake that may have come to no version."
 
 
-def build_ladder(events: Iterable[Event]) -> Ladder:
-    """Return the ladder of some events, in the order in which they were taken down."""
+def build_ladder(events: Iterable[Event], *, began: datetime | None = None) -> Ladder:
+    """Return the ladder of some events, in the order in which they were taken down.
+
+    `began` is when times count from; the first event's time by default. An event `known` is an `opened` from before.
+    """
     kept = list(events)
     builder = _Builder(Connections(kept))
     for event in kept:
         builder.take(event)
     rows = tuple(replace(row, number=number) for number, row in enumerate(builder.rows, start=1))
-    began = next((_time(event) for event in kept if "at" in event), datetime.now(UTC))
+    began = began or next((_time(event) for event in kept if "at" in event), datetime.now(UTC))
     return Ladder(began=began, lanes=order_lanes(rows), rows=rows)
 
 

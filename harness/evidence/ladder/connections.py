@@ -28,7 +28,7 @@ class Connections:
             match event.get("event"):
                 case "lab":
                     self._nodes |= {node["address"]: node["name"] for node in event["nodes"]}
-                case "opened":
+                case "opened" | "known":
                     self._open(event["connection"], waiting)
                 case "message":
                     self._see(event)

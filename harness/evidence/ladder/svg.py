@@ -1,10 +1,11 @@
 """A ladder as SVG: lanes from top to bottom, an arrow a row, each row a link to its details."""
 
+import html
 from collections.abc import Callable, Iterator
-from html import escape
 from typing import Final
 
 from harness.evidence.ladder.model import Kind, Ladder, Row
+from harness.evidence.xml_text import clean
 
 LANE_SPACING: Final = 168
 "Pixels between two lanes."
@@ -126,6 +127,11 @@ class _Picture:
             f'<path class="tip" d="M{target} {y}l{-9 * sign} -4.5v9z"/>'
             f'<text class="label" x="{middle:.0f}" y="{y - 7}" text-anchor="middle">{escape(label)}</text>'
         )
+
+
+def escape(text: str) -> str:
+    """Return a text for between tags and for attributes."""
+    return html.escape(clean(text))
 
 
 def _cut(text: str, width: float) -> str:
