@@ -71,11 +71,6 @@ class WireTap(Protocol):
 class Observer(Protocol):
     """Takes what happens on sockets; the harness's ledger implements it."""
 
-    @property
-    def tap(self) -> WireTap | None:
-        """Who wants the bytes as well; nobody, as a rule. Does not change while the observer is in use."""
-        ...
-
     def opened(self, connection: ConnectionInfo) -> None:
         """A connection was accepted or made; for TLS before the handshake."""
         ...
@@ -93,11 +88,17 @@ class Observer(Protocol):
         ...
 
 
+def tap_of(observer: Observer) -> WireTap | None:
+    """Return an observer's `tap`, which most have not: who wants the bytes as well.
+
+    Does not change while the observer is in use.
+    """
+    tap: WireTap | None = getattr(observer, "tap", None)
+    return tap
+
+
 class NullObserver:
     """Looks away."""
-
-    tap: WireTap | None = None
-    "Nobody wants the bytes."
 
     def opened(self, connection: ConnectionInfo) -> None:
         """Take nothing down."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from certs.clock import Clock
 from certs.verdict import Verdict
-from proxies.observer import ConnectionInfo, Direction, Observer
+from proxies.observer import ConnectionInfo, Direction, Observer, WireTap, tap_of
 
 REMEMBERED: Final = 2000
 "Verdicts that a node remembers; the oldest go first."
@@ -43,6 +43,11 @@ class HandshakeLog:
     def entries(self) -> Iterator[Remembered]:
         """Yield what is remembered, the newest first."""
         return reversed(tuple(self._entries))
+
+    @property
+    def tap(self) -> WireTap | None:
+        """Who wants the bytes as well, as the lab's observer says."""
+        return tap_of(self._observer)
 
     # proxies.observer.Observer
 

@@ -126,7 +126,7 @@ class Ledger:
     ) -> None:
         """`tap` takes down the bytes as well, for a capture."""
         self.tap = tap
-        "See `proxies.observer.Observer`."
+        "See `proxies.observer.tap_of`."
         self._now = now
         self._entries: deque[Entry] = deque(maxlen=MAXIMUM_ENTRIES)
         self._appended = 0

@@ -2,14 +2,11 @@
 
 from certs.errors import ConnectionFailed
 from certs.verdict import Reason, Verdict
-from proxies.observer import ConnectionInfo, Direction, WireTap
+from proxies.observer import ConnectionInfo, Direction
 
 
 class ProbeObserver:
     """Implements `proxies.observer.Observer` for one probe."""
-
-    tap: WireTap | None = None
-    "Nobody wants the bytes."
 
     def __init__(self) -> None:
         self.verdicts: list[Verdict] = []

@@ -10,7 +10,7 @@ from certs.errors import HarnessError
 from certs.verdict import Verdict
 from harness.evidence.ledger import Closed, Judged, MessageSeen, Opened
 from harness.processes.values import decode, encode
-from proxies.observer import ConnectionInfo, Direction, Observer, WireTap
+from proxies.observer import ConnectionInfo, Direction, Observer
 
 MAXIMUM_WAITING: Final = 100_000
 "Events that wait for the first follower, or for a slow one; the oldest go first."
@@ -23,10 +23,10 @@ class _Follower:
 
 
 class EventForwarder:
-    """Implements `proxies.observer.Observer`: appends for its followers, and for another observer."""
+    """Implements `proxies.observer.Observer`: appends for its followers, and for another observer.
 
-    tap: WireTap | None = None
-    "Bytes do not leave a node's process; its messages do."
+    It has no tap: bytes do not leave a node's process, its messages do.
+    """
 
     def __init__(self, then: Observer) -> None:
         """Take who is told in this process."""

@@ -12,7 +12,7 @@ from certs.errors import ConnectionFailed
 from certs.verdict import Verdict
 from proxies.clock import SchedulingClock
 from proxies.http.tapping import TappedTransport
-from proxies.observer import ConnectionInfo, Direction, Observer
+from proxies.observer import ConnectionInfo, Direction, Observer, tap_of
 from proxies.tls import TlsConnection, TlsListener, TlsServerSettings, listen_tls
 
 BACKLOG: Final = 1024
@@ -241,7 +241,7 @@ class _ObservedHttp(_ServedHttp):
         super().__init__(inner, enter, leave)
         self._describe = describe
         self._observer = observer
-        self._tap = observer.tap
+        self._tap = tap_of(observer)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Name the connection and let it in."""

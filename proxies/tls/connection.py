@@ -7,7 +7,7 @@ from typing import Any, Final, assert_never, cast
 from certs.errors import HarnessError
 from certs.verdict import Reason, Verdict
 from proxies.clock import SchedulingClock, TimerHandle
-from proxies.observer import ConnectionInfo, Direction, Observer
+from proxies.observer import ConnectionInfo, Direction, Observer, tap_of
 from proxies.tls.core import TlsCore
 from proxies.tls.events import (
     DataReceived,
@@ -109,7 +109,7 @@ class TlsPump(asyncio.Protocol):
         self._describe = describe
         self._clock = clock
         self._observer = observer
-        self._tap = observer.tap
+        self._tap = tap_of(observer)
         self._handshake_timeout = handshake_timeout
         self._handshake_ended = handshake_ended
         self._closed = closed

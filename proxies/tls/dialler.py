@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from certs.catalogue import explain
 from certs.verdict import Reason, Side, Verdict
 from proxies.clock import SchedulingClock
-from proxies.observer import ConnectionInfo, Observer
+from proxies.observer import ConnectionInfo, Observer, tap_of
 from proxies.tls.connection import TlsConnection, TlsPump
 from proxies.tls.contexts import client_context
 from proxies.tls.core import TlsCore
@@ -49,7 +49,8 @@ async def dial_tls(
         if not judged.done():
             judged.set_result(verdict)
 
-    context = client_context(settings, secrets_file=observer.tap.secrets_file if observer.tap else None)
+    tap = tap_of(observer)
+    context = client_context(settings, secrets_file=tap.secrets_file if tap else None)
     pump = TlsPump(
         TlsCore(context, clock=clock),
         protocol_factory=protocol_factory,

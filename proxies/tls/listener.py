@@ -7,7 +7,7 @@ from collections.abc import Callable
 from certs.errors import ConfigError, ConnectionFailed
 from certs.verdict import Reason, Verdict
 from proxies.clock import SchedulingClock
-from proxies.observer import ConnectionInfo, Observer
+from proxies.observer import ConnectionInfo, Observer, tap_of
 from proxies.tls.connection import TlsConnection, TlsPump
 from proxies.tls.contexts import server_context
 from proxies.tls.core import TlsCore
@@ -30,7 +30,7 @@ class TlsListener:
         observer: Observer,
     ) -> None:
         self._settings = settings
-        tap = observer.tap
+        tap = tap_of(observer)
         self._context = server_context(settings, secrets_file=tap.secrets_file if tap else None)
         self._protocol_factory = protocol_factory
         self._describe = describe

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from certs.verdict import Verdict
 from proxies.clock import SchedulingClock
-from proxies.observer import ConnectionInfo, Observer
+from proxies.observer import ConnectionInfo, Observer, tap_of
 from proxies.tls.connection import TlsConnection, TlsPump
 from proxies.tls.contexts import HandshakeContext, client_context, server_context
 from proxies.tls.core import TlsCore
@@ -26,7 +26,8 @@ class TlsUpgrade:
 
         Raises CertificateError and ConfigError where they cannot be used.
         """
-        secrets_file = observer.tap.secrets_file if observer.tap else None
+        tap = tap_of(observer)
+        secrets_file = tap.secrets_file if tap else None
         self._context: HandshakeContext = (
             server_context(settings, secrets_file=secrets_file)
             if isinstance(settings, TlsServerSettings)

@@ -13,8 +13,6 @@ PATIENCE = 5.0
 class RecordingObserver:
     """Keeps what it is told."""
 
-    tap = None
-
     def __init__(self) -> None:
         self.connections: list[ConnectionInfo] = []
         self.verdicts: list[Verdict] = []

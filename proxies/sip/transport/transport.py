@@ -10,7 +10,7 @@ from typing import Final, Protocol, assert_never
 
 from certs.errors import ConnectionFailed, RemoteProtocolError
 from proxies.clock import SchedulingClock
-from proxies.observer import ConnectionInfo, Direction, Observer, next_connection_number
+from proxies.observer import ConnectionInfo, Direction, Observer, next_connection_number, tap_of
 from proxies.sip.messages.framing import FramingError, KeepAlivePing, KeepAlivePong, parse_datagram
 from proxies.sip.messages.message import Request, Response, split_first
 from proxies.sip.transactions.events import Outgoing
@@ -73,7 +73,7 @@ class SipTransport:
         self._resolver = resolver
         self._clock = clock
         self._observer = observer
-        self._tap = observer.tap
+        self._tap = tap_of(observer)
         self._tasks = TaskKeeper()
         self._table = FlowTable()
         self._streams: dict[Flow, SipStream] = {}

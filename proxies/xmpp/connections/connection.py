@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from certs.verdict import Verdict
 from proxies.clock import SchedulingClock, TimerHandle
-from proxies.observer import ConnectionInfo, Direction, Observer
+from proxies.observer import ConnectionInfo, Direction, Observer, tap_of
 from proxies.tls import TlsConnection, TlsUpgrade
 from proxies.xmpp.connections.carrier import StreamCarrier, StreamOwner
 from proxies.xmpp.streams.initiating import InitiatingStream
@@ -73,7 +73,7 @@ class XmppConnection(StreamCarrier, asyncio.Protocol):
         super().__init__(clock=clock, observer=observer)
         self._make = make
         self._describe = describe
-        self._tap = observer.tap
+        self._tap = tap_of(observer)
         self._tls = tls
         self._bindings = channel_bindings
         self._closed = closed
