@@ -68,6 +68,12 @@ def up(
     seed: Annotated[
         int | None, typer.Option(help="The seed of the run's chance; one is drawn otherwise.")
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live/--no-live", help="Serve the live page, on this machine only.")
+    ] = True,
+    live_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the live page is served; 0 takes a free port.")
+    ] = 0,
     trace: Annotated[
         bool, typer.Option("--trace", help="Capture what crosses the sockets, in trace.pcapng.")
     ] = False,
@@ -107,6 +113,7 @@ def up(
         state=state,
         exchanged=exchanged,
         dns_port=dns_port,
+        live_port=live_port if live else None,
         trace=trace,
         tls_secrets=tls_secrets,
         **chance,

@@ -32,6 +32,7 @@ from harness.endpoint.table import endpoints
 from harness.evidence.capture.recorder import WireRecorder
 from harness.evidence.capture.trace import finish_trace
 from harness.evidence.ledger import Ledger
+from harness.evidence.live.server import serve_live
 from harness.lab import PASSWORD_FILE, Lab
 from harness.plan.lab_file import LabFile
 from proxies.clock import LoopClock
@@ -58,6 +59,9 @@ class EndpointOptions:
 
     dns_port: int = DEFAULT_PORT
     "Where the name server listens."
+
+    live_port: int | None = None
+    "Where the live page is served, 0 for a free port; None serves none."
 
     trace: bool = False
     "Whether to capture what crosses the sockets, in `trace.pcapng`."
@@ -121,6 +125,7 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
                     network=kept.network,
                 )
             )
+            ledger.lab_is_up(lab.plan)
             addresses |= {node.address: node.fqdn for node in lab.plan.nodes}
             kept.keep(lab.network)
             clients = (options.state or options.folder) / "clients"
@@ -129,7 +134,10 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
             hosts = (clients / "hosts").absolute()
             hosts.write_text(hosts_text(lab.plan), encoding="utf-8")
             dns = await _serve_names(stack, lab, options.dns_port)
-            description = await _describe(lab, files, options, lab_id, runtime, hosts, dns)
+            live = None
+            if options.live_port is not None:
+                live = await stack.enter_async_context(serve_live(ledger, port=options.live_port))
+            description = await _describe(lab, files, options, lab_id, runtime, hosts, dns, live)
             session = LabSession(
                 lab=lab,
                 ledger=ledger,
@@ -166,6 +174,7 @@ async def _describe(
     runtime: Path,
     hosts: Path,
     dns: DnsDescription,
+    live: str | None,
 ) -> LabDescription:
     users = []
     for user_id in lab.user_ids:
@@ -213,4 +222,5 @@ async def _describe(
         administrator_password_file=(lab.work_directory / PASSWORD_FILE).absolute(),
         hosts=hosts,
         dns=dns,
+        web=live,
     )

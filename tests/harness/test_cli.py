@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,9 @@ def test_a_lab_stays_up_until_it_is_interrupted_and_tells_where_the_evidence_is(
         lines.append(line)
         if line.startswith("ready"):
             break
+    (live,) = (line.split()[-1] for line in lines if line.startswith("live page:"))
+    with urllib.request.urlopen(live, timeout=10) as answer:
+        assert b"Presence lab" in answer.read()
     lab.send_signal(signal.SIGINT)
     rest = lab.stdout.read()
     assert lab.wait(timeout=LIMIT) == 0

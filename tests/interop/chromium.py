@@ -58,9 +58,13 @@ class Tab:
 
     async def until(self, expression: str) -> Any:
         """Evaluate again and again until the value is true."""
-        async with asyncio.timeout(PATIENCE):
-            while not (value := await self.evaluate(expression)):
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not (value := await self.evaluate(expression)):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            text = await self.evaluate("document.body.innerText")
+            raise AssertionError(f"{expression} does not become true; {self.errors}; {text[:2000]}") from None
         return value
 
     async def look(self, width: int, height: int, *, dark: bool = False) -> None:

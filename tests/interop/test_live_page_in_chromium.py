@@ -30,7 +30,8 @@ async def s_client(lab: Lab) -> None:
     """Connect without a certificate to the listener that asks for one."""
     peer = lab.imp[0].plan
     process = await asyncio.create_subprocess_exec(
-        require_program("openssl"), "s_client", "-connect", f"{peer.address}:{peer.ports.sip_tls_peer_auth}", "-quiet",
+        require_program("openssl"), "s_client", "-quiet",
+        "-connect", f"{peer.address}:{peer.ports.sip_tls_peer_auth}",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     async with asyncio.timeout(20):
@@ -45,7 +46,7 @@ async def test_a_refusal_appears_by_itself_with_reason_and_remedy(
         await tab.look(1280, 900)
         await tab.open(url)
         await tab.until("document.getElementById('state').textContent === 'live'")
-        await tab.until("document.querySelector('#ladder svg')")
+        await tab.until("!!document.querySelector('#ladder svg')")
         assert await tab.evaluate("document.getElementById('refused').textContent") == "0"
         await s_client(running)
         refusal = await tab.until("document.querySelector('#verdicts li.refused')?.textContent")
@@ -76,14 +77,16 @@ async def test_filters_of_the_ladder_are_kept_as_things_happen(
     running, ledger = lab
     async with serve_live(ledger) as url, chromium(tmp_path) as tab:
         await tab.open(url)
-        await tab.until("document.querySelector('#ladder a.xmpp')")
+        await tab.until("!!document.querySelector('#ladder a.xmpp')")
         choose = "document.getElementById('kind')"
         await tab.evaluate(
             f"{choose}.value = 'tls'; {choose}.dispatchEvent(new Event('change', {{bubbles: true}}))"
         )
-        await tab.until("document.querySelector('#ladder svg') && !document.querySelector('#ladder a.xmpp')")
+        await tab.until(
+            "!!document.querySelector('#ladder svg') && !document.querySelector('#ladder a.xmpp')"
+        )
         await s_client(running)
-        await tab.until("document.querySelector('#ladder a.tls')")
+        await tab.until("!!document.querySelector('#ladder a.tls')")
         assert not await tab.evaluate("!!document.querySelector('#ladder a.xmpp')")
 
 

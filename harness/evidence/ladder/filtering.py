@@ -1,6 +1,7 @@
 """Which rows of a ladder somebody wants to see."""
 
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from certs.errors import ConfigError
 from harness.evidence.ladder.lanes import order_lanes
@@ -83,9 +84,8 @@ class LadderFilter:
 
 
 def _without_empty_steps(rows: list[Row]) -> list[Row]:
-    following = [*rows[1:], None]
     return [
         row
-        for row, after in zip(rows, following, strict=True)
+        for row, after in zip_longest(rows, rows[1:])
         if row.kind is not Kind.STEP or (after is not None and after.kind is not Kind.STEP)
     ]

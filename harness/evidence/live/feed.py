@@ -130,7 +130,7 @@ class LiveFeed:
 def _keep(ladder: Ladder, wish: LadderWish) -> Ladder:
     kinds = USUAL if wish.kind is None else frozenset({wish.kind})
     lanes = {name for row in ladder.rows for name in (row.source, row.target)}
-    nodes = (wish.node,) if wish.node in lanes else ()
+    nodes = (wish.node,) if wish.node and wish.node in lanes else ()
     if wish.node and not nodes:
         kinds = frozenset()
     kept = LadderFilter(nodes=nodes, kinds=kinds, refused_only=wish.refused).apply(ladder)

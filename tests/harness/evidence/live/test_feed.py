@@ -46,15 +46,15 @@ def test_a_row_can_be_asked_for_while_its_ladder_is_kept() -> None:
     feed = LiveFeed(exchange.ledger)
     wish = LadderWish(kind=Kind.SIP)
     position = feed.ladder(wish)["position"]
-    row = feed.row(position, wish, 3)
+    row = feed.row(position, wish, 2)
     assert row is not None
     assert row.label.startswith("OPTIONS")
     assert feed.row(position, wish, 99) is None
-    assert feed.row(position + 1, wish, 3) is None
+    assert feed.row(position + 1, wish, 2) is None
     for number in range(10):
         exchange.ledger.note(f"step {number}")
         feed.ladder(wish)
-    assert feed.row(position, wish, 3) is None
+    assert feed.row(position, wish, 2) is None
 
 
 def test_a_lane_that_is_not_there_has_no_rows() -> None:
