@@ -10,7 +10,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -224,8 +224,10 @@ class Ledger:
             lost = self._appended - len(self._entries)
             if lost:
                 file.write(json.dumps({"event": "lost", "count": lost}) + "\n")
-            for entry in self._entries:
-                file.write(json.dumps(encode_entry(entry), ensure_ascii=False) + "\n")
+            traffic: dict[str, _Traffic] = {}
+            for number, entry in enumerate(self._entries, start=lost + 1):
+                event = {"seq": number} | encode_entry(entry) | _count(traffic, entry)
+                file.write(json.dumps(event, ensure_ascii=False) + "\n")
 
     def _append(self, entry: Entry) -> None:
         self._entries.append(entry)
@@ -243,6 +245,28 @@ class Ledger:
             await future
         finally:
             self._waiting.discard(future)
+
+
+@dataclass(slots=True)
+class _Traffic:
+    """What crossed a connection so far."""
+
+    opened_at: datetime
+    messages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Direction, 0))
+    size: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Direction, 0))
+
+
+def _count(traffic: dict[str, _Traffic], entry: Entry) -> dict[str, Any]:
+    """Keep count of connections; of one that ends return how long it was and what crossed it."""
+    if isinstance(entry, Opened):
+        traffic[entry.connection.id] = _Traffic(entry.at)
+    elif isinstance(entry, MessageSeen) and (known := traffic.get(entry.connection.id)):
+        known.messages[entry.direction] += 1
+        known.size[entry.direction] += len(entry.wire)
+    elif isinstance(entry, Closed) and (known := traffic.pop(entry.connection.id, None)):
+        seconds = round((entry.at - known.opened_at).total_seconds(), 6)
+        return {"seconds": seconds, "messages": known.messages, "bytes": known.size}
+    return {}
 
 
 def encode_entry(entry: Entry) -> dict[str, Any]:

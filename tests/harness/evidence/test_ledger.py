@@ -79,3 +79,16 @@ async def test_what_came_before_the_mark_does_not_count() -> None:
     assert await ledger.wait_for(lambda entry: True, since=since, within=0.01) is None
     ledger.judged(CONNECTION, ACCEPTED)
     assert [judged.verdict for judged in ledger.verdicts(since=since)] == [ACCEPTED]
+
+
+def test_lines_are_numbered_and_a_closed_connection_tells_what_crossed_it(tmp_path: Path) -> None:
+    ledger = Ledger()
+    ledger.opened(CONNECTION)
+    ledger.message(CONNECTION, Direction.RECEIVED, b"12345")
+    ledger.message(CONNECTION, Direction.SENT, b"123")
+    ledger.message(CONNECTION, Direction.SENT, b"1")
+    ledger.closed(CONNECTION, "closed by us")
+    written = lines(ledger, tmp_path / "events.jsonl")
+    assert [line["seq"] for line in written] == [1, 2, 3, 4, 5]
+    assert written[-1]["messages"] == {"received": 1, "sent": 2}
+    assert written[-1]["bytes"] == {"received": 5, "sent": 4}
