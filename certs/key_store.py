@@ -88,6 +88,20 @@ class KeyStore:
         for path in sorted((self.directory / "csr").glob("*.pem")):
             path.unlink()
 
+    def pending_csr(self, purpose: CertificatePurpose) -> bytes | None:
+        """Return the request that waits for its signed certificate, in PEM without its key, or None.
+
+        Raises CertificateError where it is damaged.
+        """
+        path = self._csr(purpose)
+        if not path.exists():
+            return None
+        try:
+            request = x509.load_pem_x509_csr(read_file(path))
+        except ValueError as error:
+            raise CertificateError(f"{path} is damaged: {error}; generate the CSR again") from error
+        return request.public_bytes(Encoding.PEM)
+
     def upload_signed(self, purpose: CertificatePurpose, chain_pem: bytes) -> None:
         """Take the certificate that a CA made of the pending request.
 

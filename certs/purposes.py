@@ -59,6 +59,7 @@ class ServiceName(StrEnum):
     INTERCLUSTER_SYNC_AGENT = "Cisco Intercluster Sync Agent"
     TOMCAT = "Cisco Tomcat"
     CALLMANAGER = "Cisco CallManager"
+    SSH = "System SSH"
 
 
 class ClientApplication(StrEnum):

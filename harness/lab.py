@@ -24,8 +24,9 @@ from harness.configuration.provisioning import (
 )
 from harness.near_matches import did_you_mean
 from harness.nodes.making import make_node
-from harness.nodes.node import CucmNode, ImpNode, NodeSurroundings
+from harness.nodes.node import CucmNode, ImpNode
 from harness.nodes.service_state import ServiceFailed
+from harness.nodes.surroundings import NodeSurroundings
 from harness.plan.addresses import LOOPBACK, ReservedRange, reserve_exactly, reserve_range
 from harness.plan.lab_file import CertificateSource, CucmClusterEntry, ImpClusterEntry, LabFile
 from harness.plan.names import LabNames

@@ -12,7 +12,18 @@ from typing import Annotated  # noqa: E402
 import typer  # noqa: E402
 
 from certs.errors import HarnessError  # noqa: E402
-from harness.cli import certificates, coverage, expect, lab, ladder, probe, scenario, verdicts, why  # noqa: E402
+from harness.cli import (  # noqa: E402
+    certificates,
+    coverage,
+    expect,
+    lab,
+    ladder,
+    platform,
+    probe,
+    scenario,
+    verdicts,
+    why,
+)
 
 app = typer.Typer(
     help="A lab of Cisco IM and Presence clusters and CUCM nodes on real TLS, SIP and XMPP sockets.\n\n"
@@ -25,6 +36,7 @@ app.add_typer(scenario.app, name="scenario")
 app.add_typer(certificates.app, name="certs")
 app.command("coverage")(coverage.coverage)
 app.command("ladder")(ladder.ladder)
+app.command("cli")(platform.cli)
 app.command("probe")(probe.probe)
 app.command("up")(lab.up)
 app.command("verdicts")(verdicts.verdicts)

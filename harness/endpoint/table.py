@@ -110,6 +110,13 @@ IMP_ROWS: Final = (
         transport="HTTPS",
         expects="browsers, SOAP and AXL clients: shows tomcat",
     ),
+    EndpointRow(
+        name="ssh",
+        service=ServiceName.SSH,
+        port="ssh",
+        transport="SSH",
+        expects="administrators: the platform command line",
+    ),
 )
 "The listeners of an IM and Presence node."
 
@@ -134,6 +141,13 @@ CUCM_ROWS: Final = (
         port="tomcat",
         transport="HTTPS",
         expects="browsers, SOAP and AXL clients: shows tomcat",
+    ),
+    EndpointRow(
+        name="ssh",
+        service=ServiceName.SSH,
+        port="ssh",
+        transport="SSH",
+        expects="administrators: the platform command line",
     ),
 )
 "The listeners of a CUCM node."

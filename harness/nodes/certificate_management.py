@@ -154,6 +154,14 @@ class CertificateManagement:
             self._key_store.generate_csr, purpose, spec, self._key_algorithm, self._issuer
         )
 
+    def pending_csr(self, purpose: CertificatePurpose) -> bytes | None:
+        """Download CSR: the request that waits for its signed certificate in PEM, or None where none does.
+
+        Raises CertificateError where it is damaged.
+        """
+        self._check_purpose(purpose)
+        return self._key_store.pending_csr(purpose)
+
     async def upload_signed_certificate(
         self, purpose: CertificatePurpose, chain_pem: bytes
     ) -> RestartsNeeded:

@@ -1,7 +1,8 @@
 """Makes the node of a plan."""
 
 from harness.configuration.database import Database
-from harness.nodes.node import CucmNode, ImpNode, NodeSurroundings
+from harness.nodes.node import CucmNode, ImpNode
+from harness.nodes.surroundings import NodeSurroundings
 from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
 
 

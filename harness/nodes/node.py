@@ -8,14 +8,12 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import ClassVar, Final, Generic
 
-from certs.authority import CertificateAuthority
 from certs.credential import Credential
 from certs.errors import ConfigError
-from certs.issuing import CertificateSpec, Issuer, KeyAlgorithm, LibraryIssuer
+from certs.issuing import CertificateSpec
 from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from harness.access.accounts import Accounts
@@ -31,22 +29,22 @@ from harness.nodes.administration import CucmAdministration, ImpAdministration
 from harness.nodes.certificate_management import CertificateManagement
 from harness.nodes.disaster_recovery import DisasterRecovery
 from harness.nodes.intercluster_administration import InterclusterAdministration
-from harness.nodes.machine import Machine
+from harness.nodes.platform_services import build_platform_shell
 from harness.nodes.service_control import Service, ServiceControl, ServiceEnvironment
 from harness.nodes.service_runs import RestartNeeded, ServiceRuns, changed_since
 from harness.nodes.service_state import ServiceFailed
 from harness.nodes.services import CUCM_SERVICES, SIP_SERVICES
+from harness.nodes.surroundings import NodeSurroundings
 from harness.nodes.web_services import build_axl, build_tomcat
 from harness.nodes.xmpp_services import XmppServices
-from harness.plan.names import LabNames
 from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan
+from harness.platform.session import PlatformNode
+from harness.platform.ssh.service import PlatformShell
 from harness.replication.axl_source import ClusterAxlSource
 from harness.replication.peers import InterclusterPeers
 from harness.replication.replica import Replica
 from harness.web.applications import applications_of_cucm, applications_of_imp
-from proxies.clock import SchedulingClock
 from proxies.http.tomcat import Tomcat, WebApplication
-from proxies.observer import Observer
 from proxies.sip.trunk.cucm_trunk import CallManager
 from proxies.tasks import TaskKeeper
 
@@ -59,38 +57,6 @@ _LAST_WRITES: Final = 60.0
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSurroundings:
-    """What a node finds when it boots: what a real one gets from its installation and its network."""
-
-    directory: Path
-    "The folder of its own."
-
-    names: LabNames
-    "The names of the lab, as its own resolver knows them."
-
-    clock: SchedulingClock
-    "The time."
-
-    observer: Observer
-    "What takes down what happens on its sockets."
-
-    key_algorithm: KeyAlgorithm
-    "The keys it makes."
-
-    authority: CertificateAuthority | None
-    "The CA that signs its first certificates; None where it signs them itself."
-
-    administrator_password: str = field(default="", repr=False)
-    "The password that its administrator gets when it is installed; empty lets no administrator log in."
-
-    issuer: Issuer = field(default_factory=LibraryIssuer)
-    "What makes its keys, certificates and requests."
-
-    machine: Machine | None = None
-    "The process of its own that it runs in; None where it shares one with others."
-
-
 class Node(ABC, Generic[PlanT, SettingsT]):
     """What the nodes of both kinds of clusters have."""
 
@@ -99,6 +65,12 @@ class Node(ABC, Generic[PlanT, SettingsT]):
 
     trust_stores: ClassVar[tuple[TrustStoreName, ...]]
     "Its trust stores."
+
+    product: ClassVar[str]
+    "What it is called in the product's own words."
+
+    version: ClassVar[str]
+    "The product's version, as `show version active` names it."
 
     sip_certificates: ClassVar[tuple[CertificatePurpose, ...]]
     "What its TLS listeners for SIP show: with peer authentication `cup`, without it `tomcat` (G02, G03)."
@@ -130,9 +102,15 @@ class Node(ABC, Generic[PlanT, SettingsT]):
         "Backup and restore."
         self.later = TaskKeeper()
         "Restarts that were asked for through a service that they end."
+        self._restarting = False
         self.services: ServiceControl[Snapshot[PlanT, SettingsT]] = ServiceControl(
             plan.name,
-            builders={ServiceName.TOMCAT: self._build_tomcat, **builders},
+            # The platform command line comes last: it is the first to stop, so that nobody starts what has stopped.
+            builders={
+                ServiceName.TOMCAT: self._build_tomcat,
+                **builders,
+                ServiceName.SSH: self._build_platform_shell,
+            },
             take_snapshot=self.take_snapshot,
             environment=ServiceEnvironment(
                 clock=surroundings.clock, observer=self.handshakes, names=surroundings.names
@@ -222,6 +200,35 @@ class Node(ABC, Generic[PlanT, SettingsT]):
         """Return what a new certificate of the node is to say."""
         return self._spec()
 
+    @property
+    def platform(self) -> PlatformNode:
+        """What its platform command line reaches."""
+        return PlatformNode(
+            name=self.plan.name,
+            fqdn=self.plan.fqdn,
+            product=self.product,
+            version=self.version,
+            certificates=self._certificate_management,
+            services=self.services,
+            machine=self.surroundings.machine,
+            request_restart=self.request_restart,
+        )
+
+    def request_restart(self) -> None:
+        """Restart once whoever asks has been answered: a process of its own ends, else all services stop and start."""
+        if self.surroundings.machine is not None:
+            self.surroundings.machine.reboot()
+        elif not self._restarting:
+            self._restarting = True
+            self.later.start(self._restart(), name=f"restart {self.plan.name}")
+
+    async def _restart(self) -> None:
+        try:
+            for failure in (*await self.services.shut_down(), *await self.services.boot()):
+                _log.warning("%s", failure)
+        finally:
+            self._restarting = False
+
     def restart_later(self, service: ServiceName) -> None:
         """Restart a service once whoever asks has been answered: a page cannot wait for its own server's end."""
         self.later.start(self._restart_when_answered(service), name=f"restart {service}")
@@ -232,6 +239,18 @@ class Node(ABC, Generic[PlanT, SettingsT]):
 
     def _build_tomcat(self, snapshot: Snapshot[PlanT, SettingsT], environment: ServiceEnvironment) -> Tomcat:
         return build_tomcat(snapshot, environment, self.web_applications())
+
+    def _build_platform_shell(
+        self, snapshot: Snapshot[PlanT, SettingsT], environment: ServiceEnvironment
+    ) -> PlatformShell:
+        return build_platform_shell(
+            snapshot,
+            environment,
+            directory=self.surroundings.directory,
+            node=self.platform,
+            accounts=self.accounts,
+            login_banner=self.login_banner,
+        )
 
     def _spec(self, domain: str = "") -> CertificateSpec:
         now = self.surroundings.clock.now()
@@ -268,6 +287,8 @@ class ImpNode(Node[ImpNodePlan, ImpSettings]):
     )
     trust_stores = (TrustStoreName.CUP_TRUST, TrustStoreName.CUP_XMPP_TRUST, TrustStoreName.TOMCAT_TRUST)
     sip_certificates = (CertificatePurpose.CUP, CertificatePurpose.TOMCAT)
+    product = "Cisco Unified Communications Manager IM and Presence"
+    version = "9.0.1.10000-21"
 
     def __init__(
         self, plan: ImpNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database
@@ -343,6 +364,8 @@ class CucmNode(Node[CucmNodePlan, CucmSettings]):
     purposes = (CertificatePurpose.TOMCAT, CertificatePurpose.CALLMANAGER)
     trust_stores = (TrustStoreName.CALLMANAGER_TRUST, TrustStoreName.TOMCAT_TRUST)
     sip_certificates = (CertificatePurpose.CALLMANAGER,)
+    product = "Cisco Unified Communications Manager"
+    version = "9.0.1.10000-37"
 
     def __init__(
         self, plan: CucmNodePlan, cluster: ClusterPlan, surroundings: NodeSurroundings, database: Database

@@ -24,8 +24,9 @@ from harness.configuration.database import Database
 from harness.configuration.provisioning import provision_cluster, provision_named_peers
 from harness.evidence.ledger import Ledger
 from harness.nodes.making import make_node
-from harness.nodes.node import CucmNode, ImpNode, NodeSurroundings
+from harness.nodes.node import CucmNode, ImpNode
 from harness.nodes.service_state import ServiceStatus
+from harness.nodes.surroundings import NodeSurroundings
 from harness.plan.names import LabNames
 from harness.processes.control import SOCKET_NAME, ControlServer
 from harness.processes.folder import hold_folder, write_events

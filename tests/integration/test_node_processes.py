@@ -10,7 +10,8 @@ from pathlib import Path
 from certs.issuing import KeyAlgorithm
 from certs.purposes import ServiceName, TrustStoreName
 from harness.configuration.database import Database, sqlite_url
-from harness.nodes.node import ImpNode, NodeSurroundings
+from harness.nodes.node import ImpNode
+from harness.nodes.surroundings import NodeSurroundings
 from harness.plan.addresses import reserve_range
 from harness.plan.lab_file import load_topology
 from harness.plan.names import LabNames

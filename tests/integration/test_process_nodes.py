@@ -20,6 +20,7 @@ from harness.processes.process_node import ProcessNode
 from harness.processes.supervisor import ProcessState
 from proxies.tls import TlsClientSettings
 from tests.harness.plan.lab_texts import SMALL
+from tests.integration.ssh_clients import at_the_prompt
 
 PROXY = ServiceName.SIP_PROXY
 CLIENT = "client.lab.example"
@@ -101,6 +102,25 @@ async def test_a_reboot_ends_the_process_and_keeps_its_certificates(running: tup
     attempt = await try_tls(lab, settings, node.plan.address, node.plan.ports.sip_tls_server_auth)
     assert attempt.verdict.accepted
     assert ledger.verdicts(node="imp1", accepted=True), "the new process is followed as well"
+
+
+async def test_utils_system_restart_ends_the_process(running: tuple[Lab, Ledger]) -> None:
+    lab, _ = running
+    node = process_node(lab)
+    before = node.process.pid
+    assert before is not None
+    async with at_the_prompt(lab, lab.imp[0]) as person:
+        person.type("utils system restart\n")
+        await person.expect("Enter (yes/no)? ")
+        person.type("yes\n")
+        assert "Appliance is being Restarted ...\n" in await person.rest()
+    async with asyncio.timeout(20):
+        while node.process.pid in (before, None) or node.process.state is not ProcessState.UP:
+            await asyncio.sleep(0.05)
+    with pytest.raises(ProcessLookupError):
+        os.kill(before, 0)
+    async with at_the_prompt(lab, lab.imp[0]) as person:
+        assert "Cisco SIP Proxy[STARTED]\n" in await person.run("utils service list")
 
 
 async def test_only_its_owner_may_call_it(running: tuple[Lab, Ledger], tmp_path: Path) -> None:

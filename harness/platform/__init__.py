@@ -1,0 +1,1 @@
+"""The platform command line of a node: its commands and their interpreter."""
