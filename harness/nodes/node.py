@@ -215,7 +215,7 @@ class Node(ABC, Generic[PlanT, SettingsT]):
         )
 
     def request_restart(self) -> None:
-        """Restart once whoever asks has been answered: a process of its own ends, else all services stop and start."""
+        """Restart once whoever asks has been answered: its process ends, or all services stop and start."""
         if self.surroundings.machine is not None:
             self.surroundings.machine.reboot()
         elif not self._restarting:

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.platform.session import PlatformNode, Session
+from harness.platform.session import PlatformNode
 from harness.platform.syntax import Syntax
 
 Run = Callable[..., Awaitable[None]]
-"A command: takes the session, then its choices and arguments in their order."
+"A command: takes the `Session`, then its choices and arguments in their order."
 
 Completer = Callable[[PlatformNode], Iterable[str]]
 "Returns what an argument may be on a node."
@@ -85,5 +85,3 @@ COMMANDS: Final = Registry()
 
 command = COMMANDS.command
 group = COMMANDS.group
-
-__all__ = ["COMMANDS", "Command", "Registry", "Session", "command", "group"]

@@ -5,6 +5,7 @@ waits for that.
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 LISTENER: Final = "SSH Listener"
 
 _BACKLOG: Final = 64
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RETRY: Final = 1.0
-"Seconds after which a connection is accepted again when the machine had no descriptor left; asyncio does the same."
+"Seconds after which a connection is accepted again when the machine had no room for one; asyncio does the same."
 
 
 class PlatformShell:
@@ -96,9 +98,10 @@ class PlatformShell:
         while True:
             try:
                 connected, peer = await loop.sock_accept(listening)
-            except OSError:  # no descriptor left, or the peer has gone again
-                await asyncio.sleep(_RETRY)
-                continue
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    await asyncio.sleep(_RETRY)
+                continue  # else the peer has gone again
             task = loop.create_task(
                 self._serve(connected, peer), name=f"{self._settings.node} ssh {peer[0]}:{peer[1]}"
             )

@@ -16,7 +16,7 @@ FEATURE_SERVICES: Final = "control-center-feature-services"
 NETWORK_SERVICES: Final = "control-center-network-services"
 
 OF_THE_NETWORK: Final = frozenset(
-    {ServiceName.XCP_ROUTER, ServiceName.INTERCLUSTER_SYNC_AGENT, ServiceName.TOMCAT}
+    {ServiceName.XCP_ROUTER, ServiceName.INTERCLUSTER_SYNC_AGENT, ServiceName.TOMCAT, ServiceName.SSH}
 )
 "The services that every node needs: Control Center - Network Services lists them, nobody deactivates them."
 

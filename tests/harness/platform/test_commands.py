@@ -1,15 +1,20 @@
 """Every command of the platform command line, without sockets; each refusal beside its twin."""
 
+import asyncio
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 from cryptography import x509
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from certs.issuing import CertificateSpec, KeyAlgorithm, issue_self_signed, make_key
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from harness.nodes.service_state import ServiceState
 from harness.platform.interpreter import Interpreter, Outcome
-from harness.platform.session import MAXIMUM_PASTE
+from harness.platform.registry import COMMANDS
+from harness.platform.session import MAXIMUM_PASTE, PlatformNode
 from tests.harness.platform.fake_node import FakeNode, TypedTerminal
 
 CUP = CertificatePurpose.CUP
@@ -313,3 +318,22 @@ async def test_the_node_restarts_only_when_the_answer_is_yes(node: FakeNode) -> 
     await Interpreter(node.platform, terminal).run()
     assert "Enter (yes/no)? yes\nAppliance is being Restarted ...\n" in terminal.shown
     assert (node.restarts, terminal.lines) == ([node.platform.name], ["never read"])
+
+
+TYPED = "show cert list set regen import delete csr gen help utils service restart version active cup ? Cisco ../x -1"
+WORDS = (*TYPED.split(" "), "\t", "\x00", "\u2028", "own|trust")
+
+
+@given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=12)), max_size=8))
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_typed_gets_an_answer(words: list[str]) -> None:
+    line = " ".join(words)
+    terminal = TypedTerminal()
+    interpreter = Interpreter(cast(PlatformNode, None), terminal)  # lines that reach the node are left out
+    assert interpreter.following(line) is not None
+    if any(each.syntax.match(line.split()) is not None for each in COMMANDS.commands):
+        return
+    outcome = asyncio.run(interpreter.execute(line))
+    if line.strip() and not line.strip().endswith("?"):
+        assert outcome is Outcome.NOT_UNDERSTOOD
+        assert terminal.shown.startswith(UNSUCCESSFUL)
