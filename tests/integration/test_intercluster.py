@@ -11,6 +11,7 @@ from certs.errors import ConfigError
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason
 from harness.actors.xmpp import xmpp_client
+from harness.endpoint.why.steps_of_imp import trust_peer
 from harness.evidence.ledger import Judged
 from harness.lab import Lab
 from harness.nodes.node import ImpNode
@@ -227,6 +228,23 @@ async def test_without_trust_nothing_is_told_and_the_verdict_names_the_store(tmp
         assert trusted(imp1) == {own(imp2)}
         await trust_tomcat(imp1, imp3)
         await status_becomes(lab, imp1, lambda status: status.is_synchronised)
+
+
+async def test_imp_harness_why_mends_the_missing_trust(tmp_path: Path) -> None:
+    async with two_clusters(tmp_path, trusted=False) as (lab, ledger):
+        imp1 = lab.imp[0]
+        await status_becomes(lab, imp1, lambda status: bool(status.error))
+        refused = next(
+            entry
+            for entry in ledger.verdicts(node="imp1")
+            if entry.connection.service == AGENT and entry.verdict.reason is Reason.UNTRUSTED_ISSUER
+        )
+        (step,) = [step async for step in trust_peer(imp1, refused)]
+        assert "upload CN=imp3.lab.example" in step.page
+        assert step.page.endswith("to tomcat-trust")
+        await step.do()
+        await status_becomes(lab, imp1, lambda status: status.is_synchronised)
+        assert [step async for step in trust_peer(imp1, refused)] == []
 
 
 async def test_a_peer_that_is_down_is_asked_again_and_comes_back(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from certs.purposes import ServiceName
 from certs.verdict import Reason, Side
 from harness.endpoint.session import LabSession
 from harness.endpoint.why.refusals import Refusal, find_node
@@ -87,7 +88,7 @@ def _advice(session: LabSession, refusal: Refusal) -> str:
         case Reason.PEER_ALERT if files is not None and verdict.side is Side.SERVER:
             if verdict.alert_received in _NOT_BELIEVED:
                 extra = f"The client does not trust what it was shown: give it the CA bundle {files.trust}"
-        case Reason.BAD_CREDENTIALS:
+        case Reason.BAD_CREDENTIALS if judged.connection.service != ServiceName.INTERCLUSTER_SYNC_AGENT:
             users = ", ".join(user.jid for user in session.description.users)
             extra = f"The lab's users are {users}; `imp-harness env` prints their passwords"
         case Reason.HOST_NAME_MISMATCH | Reason.NOT_HOME_NODE | Reason.PLAIN_TEXT:

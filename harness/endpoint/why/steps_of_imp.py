@@ -27,6 +27,7 @@ TRUST_STORES: Final[Mapping[str, TrustStoreName]] = MappingProxyType(
         ServiceName.XCP_WEB_CONNECTION_MANAGER: TrustStoreName.CUP_XMPP_TRUST,
         ServiceName.XCP_XMPP_FEDERATION: TrustStoreName.CUP_XMPP_TRUST,
         ServiceName.TOMCAT: TrustStoreName.TOMCAT_TRUST,
+        ServiceName.INTERCLUSTER_SYNC_AGENT: TrustStoreName.TOMCAT_TRUST,
         ServiceName.CALLMANAGER: TrustStoreName.CALLMANAGER_TRUST,
     }
 )
