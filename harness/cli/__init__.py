@@ -72,6 +72,11 @@ app.command("node")(node.node)
 app.command("recover")(node.recover)
 app.command("fips-provider")(fips.provider)
 
+# A node's administration over its API.
+from harness.cli import admin  # noqa: E402
+
+app.add_typer(admin.app, name="admin")
+
 
 def main() -> None:
     """Run the command line; errors of ours are one line and exit status 2."""
