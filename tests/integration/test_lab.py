@@ -12,9 +12,8 @@ import pytest
 from certs.errors import ConfigError, ConnectionFailed
 from certs.purposes import CertificatePurpose, TrustStoreName
 from harness.access.accounts import LoginRefused
-from harness.lab import PASSWORD_FILE
 from harness.configuration.database import Database, sqlite_url
-from harness.lab import Lab
+from harness.lab import PASSWORD_FILE, Lab
 from harness.nodes.node import CucmNode, ImpNode
 from harness.nodes.service_runs import ServiceRuns
 from harness.nodes.service_state import ServiceFailed
@@ -183,8 +182,7 @@ async def test_a_cancelled_lab_is_taken_down(lab_file: LabFile, tmp_path: Path) 
 LAB_IN_A_PROCESS = """
 import asyncio, pathlib, sys
 from harness.access.accounts import LoginRefused
-from harness.lab import PASSWORD_FILE
-from harness.lab import Lab
+from harness.lab import PASSWORD_FILE, Lab
 from harness.plan.lab_file import load_topology
 
 async def run():
