@@ -69,9 +69,11 @@ def _show(report: "ProbeReport") -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(report.host)}:{report.port}[/] as {report.protocol}")
+    chain_is_shown = False
     for finding in report.findings:
         console.print(f"  {_MARKS[finding.outcome]} {escape(finding.what)}: {escape(finding.seen)}")
-        if finding.verdict is not None and finding.verdict.presented_chain == report.chain:
+        if not chain_is_shown and finding.verdict is not None and finding.verdict.presented_chain:
+            chain_is_shown = True
             for number, shown in enumerate(report.chain):
                 names = ", ".join(shown.subject_alternative_names) or "no subject alternative name"
                 console.print(f"      {number}: {escape(shown.subject or 'unreadable')} ({escape(names)})")

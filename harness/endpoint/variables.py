@@ -1,13 +1,20 @@
 """A lab as variables for shells and CI jobs."""
 
-from harness.endpoint.description import LabDescription
+from collections.abc import Iterable
+
+from harness.endpoint.description import (
+    CertificateFiles,
+    Endpoint,
+    LabDescription,
+    NodeDescription,
+    UserDescription,
+)
 
 
 def variables(lab: LabDescription) -> dict[str, str]:
     """Return the variables by name; values are one line each."""
     found = {
         "IMP_HARNESS_LAB": lab.id,
-        "IMP_DOMAIN": lab.domain,
         "IMP_EVIDENCE": str(lab.folder),
         "IMP_ADMINISTRATOR_PASSWORD_FILE": str(lab.administrator_password_file),
         "IMP_HOSTS": str(lab.hosts),
@@ -15,18 +22,30 @@ def variables(lab: LabDescription) -> dict[str, str]:
     }
     if lab.dns is not None:
         found |= {"IMP_DNS_ADDRESS": lab.dns.address, "IMP_DNS_PORT": str(lab.dns.port)}
-    if lab.certificates is not None:
+    return found | client_variables(lab.domain, lab.nodes, lab.endpoints, lab.users, lab.certificates)
+
+
+def client_variables(
+    domain: str,
+    nodes: Iterable[NodeDescription],
+    endpoints: Iterable[Endpoint],
+    users: Iterable[UserDescription],
+    certificates: CertificateFiles | None,
+) -> dict[str, str]:
+    """Return what a client needs of a lab; one in the tests of somebody's own has no more than this."""
+    found = {"IMP_DOMAIN": domain}
+    if certificates is not None:
         found |= {
-            "IMP_TRUST": str(lab.certificates.trust),
-            "IMP_CLIENT_CERTIFICATE": str(lab.certificates.client),
-            "IMP_STRANGER_CERTIFICATE": str(lab.certificates.stranger),
+            "IMP_TRUST": str(certificates.trust),
+            "IMP_CLIENT_CERTIFICATE": str(certificates.client),
+            "IMP_STRANGER_CERTIFICATE": str(certificates.stranger),
         }
-    for node in lab.nodes:
+    for node in nodes:
         found[f"IMP_{_upper(node.name)}_ADDRESS"] = node.address
         found[f"IMP_{_upper(node.name)}_FQDN"] = node.fqdn
-    for each in lab.endpoints:
+    for each in endpoints:
         found[f"IMP_{_upper(each.node)}_{_upper(each.name)}_PORT"] = str(each.port)
-    for user in lab.users:
+    for user in users:
         found[f"IMP_USER_{_upper(user.user_id)}_JID"] = user.jid
         found[f"IMP_USER_{_upper(user.user_id)}_HOME"] = user.home_node
         found[f"IMP_USER_{_upper(user.user_id)}_PASSWORD"] = user.password

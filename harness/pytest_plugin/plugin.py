@@ -111,6 +111,15 @@ def lab(request: pytest.FixtureRequest, imp_running_lab: "RunningLab") -> "LabVi
     return view
 
 
+@pytest.fixture(scope="session")
+def session_lab(request: pytest.FixtureRequest, imp_labs: "LabPool") -> "LabView":
+    """The lab of tests without the marker `imp_lab`, for fixtures of a wider scope, with all verdicts."""
+    from harness.pytest_plugin.views import LabView
+
+    running = imp_labs.get(_choose(request.config, None))
+    return LabView(running.background, running.certs)
+
+
 @pytest.fixture
 def certs(lab: "LabView") -> "LabCertificates":
     """The files that a client trusts and shows: good, stranger, wrong(...)."""

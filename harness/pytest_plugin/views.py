@@ -124,6 +124,13 @@ class LabView:
             user_id=user_id, jid=f"{user_id}@{home.domain}", password=user.digest_password, home_node=home
         )
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a client in a process of its own: the variables of `imp-harness env`, as `IMP_IMP1_ADDRESS`."""
+        from harness.pytest_plugin.variables import describe_for_client
+
+        return self._background.call(lambda: describe_for_client(self._background))
+
     def verdicts(
         self, *, node: str | None = None, accepted: bool | None = None, of_nodes: bool = False
     ) -> list[Judged]:

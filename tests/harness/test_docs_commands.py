@@ -1,7 +1,8 @@
 """Commands in the documents: `console` blocks are run as they stand, and what is named anywhere exists.
 
 In a `console` block `$ ` begins a command and the lines after it are what it prints; `…` stands for anything. A
-comment `# exits N` names another exit status than 0. The blocks of a page run in order, in one folder.
+comment `# exits N` names another exit status than 0. The blocks of a page run in order, in one folder, with the
+variables that were set before; a lab that a page leaves up is taken down.
 """
 
 import os
@@ -50,17 +51,22 @@ def console_commands(page: Path) -> list[Command]:
     return commands
 
 
-def environment() -> dict[str, str]:
+def environment(folder: Path | None = None) -> dict[str, str]:
     """Return one in which `imp-harness` and `pytest` are those of this Python, and output has no colours."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "300", "NO_COLOR": "1"}
+    mine = {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "300", "NO_COLOR": "1"}
+    if folder is not None:
+        mine["IMP_HARNESS_RUNTIME"] = str(folder / ".runtime")
+    return os.environ | mine
 
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    kept = folder / ".variables"
+    script = f"set -aeuo pipefail; [[ ! -e {kept} ]] || . {kept}; trap 'export -p > {kept}' EXIT\n{line}"
     return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", line],
-        cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, timeout=LIMIT, check=False,
+        ["bash", "-c", script],
+        cwd=folder, env=environment(folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=LIMIT, check=False,
     )  # fmt: skip
 
 
@@ -75,12 +81,19 @@ def pattern(lines: list[str]) -> str:
     "page", [page for page in PAGES if console_commands(page)], ids=lambda page: page.name
 )
 def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path) -> None:
-    for command in console_commands(page):
-        done = run(command.line, tmp_path)
-        assert done.returncode == command.exits, f"{command.line}\n{done.stdout}"
-        if command.prints:
-            shown = pattern(command.prints)
-            assert re.search(shown, done.stdout.strip(), re.DOTALL), f"{command.line}\n{done.stdout}\n{shown}"
+    (tmp_path / "docs").symlink_to(ROOT / "docs")  # pages are read in a clone
+    try:
+        for command in console_commands(page):
+            done = run(command.line, tmp_path)
+            assert done.returncode == command.exits, f"{command.line}\n{done.stdout}"
+            if command.prints:
+                shown = pattern(command.prints)
+                assert re.search(shown, done.stdout.strip(), re.DOTALL), (
+                    f"{command.line}\n{done.stdout}\n{shown}"
+                )
+    finally:
+        if (tmp_path / ".runtime").exists():
+            run("imp-harness down --all", tmp_path)
 
 
 def named_commands(page: Path) -> Iterator[list[str]]:

@@ -81,12 +81,20 @@ def test_a_client_that_is_let_in_and_its_twin_that_is_refused(suite: pytest.Pyte
             shake_hands(imp_node.address, imp_node.ports.sip_tls_peer_auth, certs.trust, twin.pem)
             lab.expect_accepted("client.lab.example")
 
+        @pytest.fixture(scope="session")
+        def started(session_lab):
+            return session_lab.imp[0].address
+
+        def test_a_fixture_of_the_session(started, imp_node, session_lab):
+            assert started == imp_node.address
+            assert len(session_lab.verdicts()) >= 6, "of all tests"
+
         def test_cucm(lab, cucm, imp_node):
             assert (cucm.name, imp_node.name) == ("cucm1", "imp1")
             assert lab.user("bob").home_node.name == "imp2"
             assert lab.user("bob").password not in repr(lab.user("bob"))
     """)
-    run(suite, "-q").assert_outcomes(passed=7)
+    run(suite, "-q").assert_outcomes(passed=8)
 
 
 def test_an_unmet_expectation_says_what_was_seen_and_leaves_its_evidence(suite: pytest.Pytester) -> None:
@@ -241,7 +249,7 @@ def test_the_examples_of_the_page_pass(suite: pytest.Pytester) -> None:
     (ini,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
     suite.makeini(f"{ini}addopts = --strict-config --strict-markers\n")
     suite.path.joinpath("tests", "scenarios").mkdir(parents=True)
-    run(suite, "-q").assert_outcomes(passed=6)
+    run(suite, "-q").assert_outcomes(passed=7)
 
 
 def test_loading_the_plugin_loads_nothing_else() -> None:
