@@ -15,7 +15,7 @@ from harness.scenario import ScenarioRun, scenario
     title="A node enters FIPS mode by a reboot, with self-tests and new keys",
     covers=("G25", "G26"),
     topology="fips",
-    limit=120.0,
+    limit=240.0,
 )
 async def fips_enable(lab: Lab, run: ScenarioRun) -> None:
     node = fips_node(lab)
@@ -34,7 +34,7 @@ async def fips_enable(lab: Lab, run: ScenarioRun) -> None:
             return outcome.warning
 
     async with run.step("By default the node is not in FIPS mode: imp2 reaches it, ChaCha20 is taken"):
-        await expect_status(node, run, enabled=False)
+        await expect_status(lab, run, enabled=False)
         await message(200, "before")
         await expect_suite(lab, run, node, CHACHA20, accepted=True)
 

@@ -4,12 +4,13 @@ import re
 from dataclasses import replace
 
 from certs.credential import Credential
-from certs.errors import ConfigError, ScenarioFailed
+from certs.errors import ConfigError, ConnectionFailed, ScenarioFailed
 from certs.fips.approved import NotFipsApproved
 from certs.purposes import ServiceName, TrustStoreName
 from certs.verdict import Reason
 from certs.wrong import Role, WrongCertificate, WrongCertificates
 from harness.actors.sip import client_address, trust_in, try_tls, user_agent
+from harness.actors.ssh import type_command
 from harness.expectations import expect, expect_outcome
 from harness.lab import Lab
 from harness.nodes.service_state import ServiceFailed
@@ -20,6 +21,7 @@ from proxies.sip.messages.digest import DigestAlgorithm
 from proxies.tls import TlsClientSettings
 
 CLIENT = "client.lab.example"
+SSH_CHACHA20 = "chacha20-poly1305@openssh.com"
 
 
 @scenario(
@@ -27,7 +29,7 @@ CLIENT = "client.lab.example"
     title="A node in FIPS mode refuses what is not approved, and says so",
     covers=("G25",),
     topology="fips",
-    limit=120.0,
+    limit=240.0,
 )
 async def fips_refuses_weak_crypto(lab: Lab, run: ScenarioRun) -> None:
     node = fips_node(lab)
@@ -49,6 +51,7 @@ async def fips_refuses_weak_crypto(lab: Lab, run: ScenarioRun) -> None:
     async with run.step(
         "Outside FIPS mode ChaCha20 and static RSA are taken, and weak certificates uploaded"
     ):
+        await type_command(lab, lab.imp[0], "show version active", ciphers=[SSH_CHACHA20])
         await expect_suite(lab, run, node, CHACHA20, accepted=True)
         await expect_suite(lab, run, node, STATIC_RSA, accepted=True)
         for credential in (good, *weak.values()):
@@ -97,6 +100,17 @@ async def fips_refuses_weak_crypto(lab: Lab, run: ScenarioRun) -> None:
     async with run.step("SIP digest: the challenge offers SHA-256 alone, and an answer by MD5 is refused"):
         await _expect_registration(lab, run, DigestAlgorithm.MD5, offered=["SHA-256"], accepted=False)
         await _expect_registration(lab, run, DigestAlgorithm.SHA_256, offered=["SHA-256"], accepted=True)
+
+    async with run.step(
+        "System SSH: a client that offers only ChaCha20 is refused, its twin with AES-GCM is let in"
+    ):
+        try:
+            await type_command(lab, lab.imp[0], "show version active", ciphers=[SSH_CHACHA20])
+        except ConnectionFailed as refusal:
+            run.saw(str(refusal))
+        else:
+            raise ScenarioFailed("System SSH took ChaCha20 in FIPS mode")
+        await type_command(lab, lab.imp[0], "show version active", ciphers=["aes256-gcm@openssh.com"])
 
     async with run.step("TLS Context Configuration on imp1: ChaCha20 cannot be selected"):
         try:

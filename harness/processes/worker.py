@@ -240,5 +240,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def _say(word: str, text: str) -> None:
     """Tell the supervisor, as a line of JSON on the standard output."""
-    sys.stdout.write(json.dumps({word: text}) + "\n")
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # whoever started this process has gone; it ends by its standard input
+        sys.stdout.write(json.dumps({word: text}) + "\n")
+        sys.stdout.flush()

@@ -7,12 +7,13 @@ way of RFC 4254.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import asyncssh
 
 from certs.errors import HarnessError
+from certs.fips.mode import in_fips_mode
 from certs.verdict import Reason
 from harness.access.accounts import Account, Accounts, LoginRefused, Role, note_login
 from harness.platform.session import MAXIMUM_LINE, PlatformNode
@@ -21,6 +22,14 @@ from harness.platform.ssh.terminal import ShellSession
 from proxies.observer import ConnectionInfo, Observer
 
 _log: Final = logging.getLogger(__name__)
+# Beside the host key's Ed25519, which is FIPS 186-5's: SP 800-56A for the agreement, SP 800-131A for the rest.
+_APPROVED: Final[Mapping[str, Any]] = {
+    "kex_algs": ("ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521"),
+    "encryption_algs": ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes128-ctr"),
+    "mac_algs": ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256"),
+}
+"What System SSH offers in FIPS mode."
+
 asyncssh.set_log_level(logging.ERROR)  # a client's mistakes are in the ledger
 
 _KEEPALIVE: Final = 60.0
@@ -67,6 +76,7 @@ class ShellConnection:
                 server_host_keys=[asyncssh.import_private_key(self._host_key)],
                 server_version="IMP",
                 compression_algs=["none"],
+                **(_APPROVED if in_fips_mode() else {}),
                 password_auth=True,
                 kbdint_auth=False,
                 public_key_auth=False,
