@@ -13,10 +13,17 @@ import pytest
 from certs.errors import ConfigError
 from certs.purposes import ServiceName, TrustStoreName
 from harness.configuration.database import Database
+from harness.im_store.store import DatabaseImStore
 from harness.lab import Lab
 from harness.plan.addresses import reserve_range
 from harness.plan.lab_file import LabFile, parse_lab_file
+from proxies.clock import LoopClock
 from proxies.sip.transport.flow import Transport
+from proxies.xmpp.im.archive_values import ArchiveEntry, ArchiveQuery
+from proxies.xmpp.im.interfaces import OfflineMessage, RosterItem
+from proxies.xmpp.jid import Jid
+from proxies.xmpp.pep.values import PepNode, PublishedItem
+from proxies.xmpp.stanza import Stanza
 from tests.harness.plan.lab_texts import SMALL
 from tests.interop.peers import require_module, require_program
 
@@ -91,4 +98,45 @@ async def test_a_server_that_does_not_answer_is_named_without_its_password(serve
     with pytest.raises(ConfigError, match=rf"database .*{server}:{PORT + 1}.* cannot be reached") as refusal:
         await database.prepare()
     assert "geheim" not in str(refusal.value)
+    await database.aclose()
+
+
+async def test_users_data_are_written_and_read_again_on_postgresql(server: str, lab_file: LabFile) -> None:
+    """Each kind of row: new, changed, taken away; and an archive."""
+    clock, alice, bob = LoopClock(), Jid.parse("alice@lab.example"), Jid.parse("bob@lab.example")
+    database = Database(lab_file.clusters[0].database or "")
+    await database.prepare()
+
+    async def open_store() -> DatabaseImStore:
+        return await DatabaseImStore.open(database, clock, node="imp1", conference_domain="rooms.lab.example")
+
+    message = Stanza("message", {"to": str(alice), "from": str(bob)}, b"<body>hi</body>", (("", "body"),))
+    store = await open_store()
+    for name in ("Bob", "Robert"):
+        store.set_roster_item(alice, RosterItem(jid=bob, name=name))
+    store.set_roster_item(bob, RosterItem(jid=alice))
+    store.set_vcard(alice, b"<vCard xmlns='vcard-temp'/>")
+    store.add_offline_message(alice, OfflineMessage(stanza=message, received=clock.now()))
+    store.append(ArchiveEntry(alice, 1, clock.now(), bob, message))
+    store.pep.set_pep_node(alice, PepNode(name="urn:example:n"))
+    store.pep.put_pep_item(
+        alice, "urn:example:n", PublishedItem(id="1", payload=b"<a xmlns='b'/>", published=clock.now())
+    )
+    await store.aclose()
+    store = await open_store()
+    assert store.roster(alice)[bob].name == "Robert"
+    assert store.vcard(alice) == b"<vCard xmlns='vcard-temp'/>"
+    assert [kept.stanza for kept in store.offline_messages(alice)] == [message]
+    assert list(store.pep.pep_items(alice, "urn:example:n")) == ["1"]
+    page = await store.query(alice, ArchiveQuery(maximum=10))
+    assert [each.id for each in page.messages] == [1]
+    store.remove_roster_item(bob, alice)
+    store.clear_offline_messages(alice)
+    store.pep.remove_pep_node(alice, "urn:example:n")
+    await store.aclose()
+    store = await open_store()
+    assert not store.roster(bob)
+    assert not store.offline_messages(alice)
+    assert not store.pep.pep_nodes(alice)
+    await store.aclose()
     await database.aclose()
