@@ -9,6 +9,9 @@ const counts = { accepted: 0, refused: 0, messages: 0 };
 let shown = { position: 0, query: "" };
 let asked = false;
 let again = false;
+let drawn = 0;
+let waiting = 0;
+const SPACING = 1000; // milliseconds between two pictures: the lab that draws them has other work
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -105,6 +108,7 @@ async function draw() {
     return;
   }
   asked = true;
+  drawn = Date.now();
   try {
     const wish = query();
     const answer = await fetch(`/ladder?${wish}`);
@@ -123,9 +127,17 @@ async function draw() {
     asked = false;
     if (again) {
       again = false;
-      draw();
+      drawSoon();
     }
   }
+}
+
+function drawSoon() {
+  if (waiting || document.hidden) return;
+  waiting = setTimeout(() => {
+    waiting = 0;
+    draw();
+  }, Math.max(0, drawn + SPACING - Date.now()));
 }
 
 async function open(number) {
@@ -145,6 +157,7 @@ byId("ladder").addEventListener("click", (event) => {
 });
 byId("close").addEventListener("click", () => (byId("sheet").hidden = true));
 document.addEventListener("keydown", (event) => event.key === "Escape" && (byId("sheet").hidden = true));
+document.addEventListener("visibilitychange", drawSoon);
 byId("wish").addEventListener("submit", (event) => event.preventDefault());
 byId("wish").addEventListener("change", draw);
 byId("refused-only").addEventListener("change", (event) => {
@@ -163,5 +176,5 @@ source.addEventListener("message", (event) => {
   if (told.from === 0) forget();
   for (const entry of told.entries) take[entry.event]?.(entry);
   count();
-  if (!byId("pause").checked) draw();
+  if (!byId("pause").checked) drawSoon();
 });
