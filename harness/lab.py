@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from certs.authority import CertificateAuthority
 from certs.errors import ConfigError
+from certs.purposes import ServiceName
 from certs.storage import make_directory
 from harness.configuration.cluster_settings import User
 from harness.configuration.database import Database
@@ -34,9 +35,13 @@ from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan, LabPla
 from harness.processes.orders import order_for
 from harness.processes.process_node import ProcessNode
 from proxies.clock import LoopClock
+from proxies.interposing import Interposer, Nobody
 from proxies.observer import NullObserver, Observer
 
 __all__ = ["PASSWORD_FILE", "Lab"]
+
+Interpose = Callable[[str, ServiceName], Interposer]
+"Says who stands between a service of a node and its sockets."
 
 _log: Final = logging.getLogger(__name__)
 
@@ -52,6 +57,7 @@ class Lab:
         clock: LoopClock,
         observer: Observer,
         network: IPv4Network,
+        interpose: Interpose,
     ) -> None:
         self.plan = plan
         "Clusters and nodes with names and addresses."
@@ -70,6 +76,7 @@ class Lab:
         self.administrator_password = ""
         "What the nodes were installed with: the password of their account `administrator`."
         self._lab_file = lab_file
+        self._interpose = interpose
         self._nodes: dict[str, ImpNode | CucmNode] = {}
 
     @classmethod
@@ -82,6 +89,7 @@ class Lab:
         observer: Observer | None = None,
         clock: LoopClock | None = None,
         network: IPv4Network | None = None,
+        interpose: Interpose = lambda node, service: Nobody(),
     ) -> AsyncIterator["Lab"]:
         """Bring all nodes up on a range of addresses of their own, and take them down at the end.
 
@@ -99,6 +107,7 @@ class Lab:
                 clock or LoopClock(),
                 observer or NullObserver(),
                 reserved.network,
+                interpose,
             )
             try:
                 await lab._boot()
@@ -191,6 +200,7 @@ class Lab:
                     key_algorithm=self._lab_file.key_algorithm,
                     authority=authority,
                     administrator_password=self.administrator_password,
+                    interpose=self._interpose,
                 )
                 self._nodes[plan.name] = make_node(plan, cluster, surroundings, url)
 

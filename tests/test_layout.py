@@ -16,7 +16,7 @@ BELOW = {
 OURS = {*BELOW, "tests", "bench"}
 HAVE_SOCKETS = {
     "proxies/clock.py", "proxies/http/dialling.py", "proxies/http/serving.py", "proxies/http/tapping.py",
-    "proxies/tasks.py",
+    "proxies/interposing.py", "proxies/tasks.py",
     "proxies/tls/connection.py", "proxies/tls/contexts.py", "proxies/tls/core.py",
     "proxies/tls/dialler.py", "proxies/tls/listener.py", "proxies/tls/upgrade.py",
     "proxies/sip/transport/dialling.py", "proxies/sip/transport/endpoint.py", "proxies/sip/agent/request_sender.py",

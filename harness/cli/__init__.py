@@ -16,6 +16,7 @@ from harness.cli import (  # noqa: E402
     certificates,
     coverage,
     expect,
+    fault,
     lab,
     ladder,
     platform,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(certificates.app, name="certs")
+app.add_typer(fault.app, name="fault")
 app.command("coverage")(coverage.coverage)
 app.command("ladder")(ladder.ladder)
 app.command("cli")(platform.cli)

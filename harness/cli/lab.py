@@ -65,6 +65,13 @@ def up(
     dns_port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where the name server listens, UDP and TCP; 53 needs root.")
     ] = 1053,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A fault that is on from the start, as stanza-delay,node=imp1,seconds=0.5.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="The seed of the run's chance; one is drawn otherwise.")
     ] = None,
@@ -104,8 +111,10 @@ def up(
     if detach:
         _detach(folder)
         return
+    from harness.endpoint.faults.kinds import parse_fault
     from harness.endpoint.session import EndpointOptions
 
+    faults = tuple(map(parse_fault, fault or ()))
     chance = {} if seed is None else {"seed": seed}
     options = EndpointOptions(
         lab_file=file,
@@ -116,6 +125,7 @@ def up(
         live_port=live_port if live else None,
         trace=trace,
         tls_secrets=tls_secrets,
+        faults=faults,
         **chance,
     )
     try:

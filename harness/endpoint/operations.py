@@ -12,7 +12,8 @@ from harness.endpoint.control_server import Arguments, Operation
 from harness.endpoint.expecting.catalogue import find_expectation
 from harness.endpoint.expecting.waiting import wait_for
 from harness.endpoint.expecting.watching import Wanted
-from harness.endpoint.session import LabSession
+from harness.endpoint.faults.kinds import parse_fault
+from harness.endpoint.session import LabSession, turn_off, turn_on
 from harness.endpoint.why.applying import apply_remedy
 from harness.endpoint.why.refusals import Refusal, encode_refusal, refusals
 from harness.endpoint.why.remedies import remedy_of
@@ -54,6 +55,13 @@ class RefusalsArguments(Arguments):
 
     since: Annotated[int, Field(ge=0)] = 0
     "A mark of the ledger."
+
+
+class FaultArguments(Arguments):
+    """Which fault."""
+
+    fault: str
+    "As `stanza-delay,node=imp1,seconds=0.5`; to turn one off its name, or `all`."
 
 
 class ApplyArguments(Arguments):
@@ -102,6 +110,7 @@ async def status(session: LabSession, arguments: Arguments) -> dict[str, Any]:
         "restart_needed": needed,
         "accepted": len(verdicts) - refused,
         "refused": refused,
+        "faults": session.faults.encode(),
         "position": session.ledger.position,
     }
 
@@ -185,6 +194,25 @@ async def expect(session: LabSession, arguments: ExpectArguments) -> AsyncIterat
         yield each
 
 
+async def faults(session: LabSession, arguments: Arguments) -> list[dict[str, Any]]:
+    """Return the faults that are on."""
+    return session.faults.encode()
+
+
+async def fault_on(session: LabSession, arguments: FaultArguments) -> list[dict[str, Any]]:
+    """Turn a fault on, and return those that are on."""
+    await turn_on(session, parse_fault(arguments.fault))
+    return session.faults.encode()
+
+
+async def fault_off(session: LabSession, arguments: FaultArguments) -> list[dict[str, Any]]:
+    """Turn a fault off, or all, and return those that are still on."""
+    names = [each.name for each in session.faults.on] if arguments.fault == "all" else [arguments.fault]
+    for name in names:
+        await turn_off(session, name)
+    return session.faults.encode()
+
+
 def _numbered(session: LabSession, number: int | None) -> Refusal:
     found = {each.number: each for each in refusals(session)}
     if not found:
@@ -221,6 +249,9 @@ OPERATIONS: Final[Mapping[str, Operation[LabSession]]] = MappingProxyType(
         "follow-refusals": Operation(arguments=RefusalsArguments, stream=follow_refusals),
         "apply": Operation(arguments=ApplyArguments, answer=apply),
         "expect": Operation(arguments=ExpectArguments, stream=expect),
+        "faults": Operation(answer=faults),
+        "fault-on": Operation(arguments=FaultArguments, answer=fault_on),
+        "fault-off": Operation(arguments=FaultArguments, answer=fault_off),
         "restart": Operation(arguments=RestartArguments, answer=restart),
     }
 )

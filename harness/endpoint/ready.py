@@ -78,9 +78,12 @@ async def make_ready(lab: Lab, folder: Path) -> ClientFiles:
     return files
 
 
-def write_trust(lab: Lab, path: Path) -> None:
-    """Write what the nodes show now: after a certificate was made anew, clients need the file again."""
-    shown = []
+def write_trust(lab: Lab, path: Path, *, more: tuple[bytes, ...] = ()) -> None:
+    """Write what the nodes show now, and more certificates in PEM.
+
+    After a certificate was made anew, clients need the file again.
+    """
+    shown = list(more)
     for node in lab.nodes:
         shown += [node.administration.certificate_management.download(purpose) for purpose in node.purposes]
     if (authority := _authority(lab)) is not None:

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
+from certs.purposes import ServiceName
 from harness.endpoint.control_server import ControlServer
 from harness.endpoint.description import (
     CertificateFiles,
@@ -24,8 +25,10 @@ from harness.endpoint.description import (
 from harness.endpoint.dns.answering import Resolver
 from harness.endpoint.dns.server import DEFAULT_PORT, DnsServer
 from harness.endpoint.dns.zones import zones_of
+from harness.endpoint.faults.board import FaultBoard
+from harness.endpoint.faults.kinds import Fault
 from harness.endpoint.hosts import hosts_text
-from harness.endpoint.ready import ClientFiles, make_ready
+from harness.endpoint.ready import ClientFiles, make_ready, write_trust
 from harness.endpoint.runtime import CONTROL, DESCRIPTION, lab_folder
 from harness.endpoint.state import KeptState
 from harness.endpoint.table import endpoints
@@ -69,6 +72,9 @@ class EndpointOptions:
     tls_secrets: bool = True
     "Whether the capture holds the TLS secrets that decrypt it."
 
+    faults: tuple[Fault, ...] = ()
+    "What is on from the start."
+
     seed: int = field(default_factory=lambda: secrets.randbits(32))
     "The seed of the run's chance."
 
@@ -88,6 +94,9 @@ class LabSession:
 
     files: ClientFiles | None
     "The clients' files."
+
+    faults: FaultBoard
+    "The faults, on and off."
 
     ready_at: int
     "The ledger's position when the lab was ready: what was before is the lab's own work."
@@ -110,6 +119,9 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
     ledger = Ledger(now=clock.now, tap=tap)
     addresses: dict[str, str] = {}
     ledger.note(f"seed {options.seed}")
+    for fault in options.faults:
+        ledger.note(f"fault from the start: {fault}")
+    board = FaultBoard(seed=options.seed, clock=clock, note=ledger.note)
     kept = KeptState.of(options.state, options.lab_file)
     work = (options.state or options.folder) / "lab"
     lab_id = f"{options.lab_file.name}-{os.getpid()}"
@@ -123,12 +135,14 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
                     observer=ledger,
                     clock=clock,
                     network=kept.network,
+                    interpose=board.interposer,
                 )
             )
             ledger.lab_is_up(lab.plan)
             addresses |= {node.address: node.fqdn for node in lab.plan.nodes}
             kept.keep(lab.network)
             clients = (options.state or options.folder) / "clients"
+            _tell_of_nodes(board, lab)
             files = await make_ready(lab, clients) if options.exchanged else None
             clients.mkdir(mode=0o700, exist_ok=True)
             hosts = (clients / "hosts").absolute()
@@ -139,6 +153,7 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
                 live = await stack.enter_async_context(serve_live(ledger, port=options.live_port))
             description = await _describe(lab, files, options, lab_id, runtime, hosts, dns, live)
             session = LabSession(
+                faults=board,
                 lab=lab,
                 ledger=ledger,
                 description=description,
@@ -146,6 +161,8 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
                 stopping=stopping,
                 ready_at=ledger.position,
             )
+            for fault in options.faults:
+                await turn_on(session, fault)
             server = ControlServer(session, OPERATIONS)
             stack.push_async_callback(server.close)
             await server.start(runtime / CONTROL)
@@ -154,6 +171,29 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
     finally:
         ledger.write(options.folder / "events.jsonl")
         finish_trace(options.folder, ledger, addresses=addresses)
+
+
+def _tell_of_nodes(board: FaultBoard, lab: Lab) -> None:
+    board.know_nodes(
+        {node.name: node.address for node in lab.plan.nodes}, frozenset(node.plan.name for node in lab.imp)
+    )
+
+
+async def turn_on(session: LabSession, fault: Fault) -> None:
+    """Turn a fault on and restart what reads it when it starts. Raises ConfigError, ServiceFailed."""
+    await _take_effect(session, session.faults.turn_on(fault))
+
+
+async def turn_off(session: LabSession, name: str) -> None:
+    """Turn a fault off, as `turn_on` does."""
+    await _take_effect(session, session.faults.turn_off(name))
+
+
+async def _take_effect(session: LabSession, services: tuple[tuple[str, ServiceName], ...]) -> None:
+    for node, service in services:
+        await session.lab.node(node).administration.restart(service)
+    if session.files is not None and services:
+        write_trust(session.lab, session.files.trust, more=session.faults.anchors)
 
 
 async def _serve_names(stack: AsyncExitStack, lab: Lab, port: int) -> DnsDescription:

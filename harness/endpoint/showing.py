@@ -63,6 +63,8 @@ def show_status(console: Console, now: Mapping[str, Any]) -> None:
                 )
     for each in now["restart_needed"]:
         console.print(f"[yellow]{escape(each)}[/]")
+    for each in now["faults"]:
+        console.print(f"[yellow]fault on: {escape(each['text'])}[/]")
     console.print(f"{'verdicts:':<22}{now['accepted']} accepted, {now['refused']} refused")
 
 

@@ -113,7 +113,10 @@ class Node(ABC, Generic[PlanT, SettingsT]):
             },
             take_snapshot=self.take_snapshot,
             environment=ServiceEnvironment(
-                clock=surroundings.clock, observer=self.handshakes, names=surroundings.names
+                clock=surroundings.clock,
+                observer=self.handshakes,
+                names=surroundings.names,
+                interpose=surroundings.interpose,
             ),
             runs=self._runs,
         )

@@ -12,6 +12,7 @@ from certs.purposes import ServiceName
 from harness.nodes.service_runs import ServiceRun, ServiceRuns
 from harness.nodes.service_state import TRANSITIONS, ServiceEvent, ServiceFailed, ServiceState, ServiceStatus
 from proxies.clock import SchedulingClock
+from proxies.interposing import Interposer, Nobody, interposing
 from proxies.observer import Observer
 from proxies.sip.transport.locating import Resolver
 from proxies.xmpp.federation.locating import ServerNames
@@ -47,6 +48,9 @@ class ServiceEnvironment:
 
     names: Names
     "The names of the lab."
+
+    interpose: Callable[[str, ServiceName], Interposer] = lambda node, service: Nobody()
+    "Who stands between a service of a node and its sockets: faults, where a lab has them."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,8 +217,9 @@ class ServiceControl(Generic[SnapshotT]):
         try:
             async with asyncio.timeout(self._limits.start):
                 snapshot = await self._take_snapshot(entry.name)
-                entry.running = self._builders[entry.name](snapshot, self._environment)
-                await entry.running.start()
+                with interposing(self._environment.interpose(self._node, entry.name)):
+                    entry.running = self._builders[entry.name](snapshot, self._environment)
+                    await entry.running.start()
                 entry.started_at = self._environment.clock.now()
                 await self._runs.record_started(
                     ServiceRun(

@@ -1,13 +1,16 @@
 """What a node finds when it boots."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from certs.authority import CertificateAuthority
 from certs.issuing import Issuer, KeyAlgorithm, LibraryIssuer
+from certs.purposes import ServiceName
 from harness.nodes.machine import Machine
 from harness.plan.names import LabNames
 from proxies.clock import SchedulingClock
+from proxies.interposing import Interposer, Nobody
 from proxies.observer import Observer
 
 
@@ -32,6 +35,9 @@ class NodeSurroundings:
 
     authority: CertificateAuthority | None
     "The CA that signs its first certificates; None where it signs them itself."
+
+    interpose: Callable[[str, ServiceName], Interposer] = lambda node, service: Nobody()
+    "Who stands between its services and their sockets: faults, where a lab has them."
 
     administrator_password: str = field(default="", repr=False)
     "The password that its administrator gets when it is installed; empty lets no administrator log in."

@@ -12,6 +12,7 @@ from certs.errors import ConnectionFailed
 from certs.verdict import Verdict
 from proxies.clock import SchedulingClock
 from proxies.http.tapping import TappedTransport
+from proxies.interposing import interposer
 from proxies.observer import ConnectionInfo, Direction, Observer, tap_of
 from proxies.tls import TlsConnection, TlsListener, TlsServerSettings, listen_tls
 
@@ -133,7 +134,12 @@ class HttpListener:
         loop = asyncio.get_running_loop()
         try:
             return await loop.create_server(
-                self._accept_plain, host, port, family=socket.AF_INET, backlog=BACKLOG, reuse_address=True
+                interposer().accepting(self._accept_plain),
+                host,
+                port,
+                family=socket.AF_INET,
+                backlog=BACKLOG,
+                reuse_address=True,
             )
         except OSError as error:
             raise ConnectionFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from error

@@ -20,6 +20,7 @@ from certs.fips.approved import APPROVED_SUITES
 from certs.fips.mode import in_fips_mode
 from certs.handshake_messages import watch_handshakes
 from certs.verdict import Side
+from proxies.interposing import interposer
 from proxies.tls.settings import TlsClientSettings, TlsServerSettings, TlsVersion, TrustPolicy
 
 _VERSIONS: Final = {
@@ -67,6 +68,7 @@ def server_context(settings: TlsServerSettings, *, secrets_file: str | None = No
 
     Raises CertificateError where the credential cannot be used, ConfigError where the cipher list is empty.
     """
+    settings = interposer().tls_server(settings)
     ssl_context = _ssl_context(ssl.PROTOCOL_TLS_SERVER, settings, secrets_file)
     # No resumption: every handshake shows its certificates, so every verdict has its chain.
     ssl_context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE

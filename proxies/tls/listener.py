@@ -7,6 +7,7 @@ from collections.abc import Callable
 from certs.errors import ConfigError, ConnectionFailed
 from certs.verdict import Reason, Verdict
 from proxies.clock import SchedulingClock
+from proxies.interposing import interposer
 from proxies.observer import ConnectionInfo, Observer, tap_of
 from proxies.tls.connection import TlsConnection, TlsPump
 from proxies.tls.contexts import server_context
@@ -53,7 +54,12 @@ class TlsListener:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                self._accept, host, port, family=socket.AF_INET, backlog=BACKLOG, reuse_address=True
+                interposer().accepting(self._accept),
+                host,
+                port,
+                family=socket.AF_INET,
+                backlog=BACKLOG,
+                reuse_address=True,
             )
         except OSError as error:
             raise ConnectionFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from error

@@ -6,11 +6,13 @@ from typing import Any
 
 from certs.purposes import ServiceName
 from certs.verdict import Reason, Side
+from harness.endpoint.faults.kinds import Fault
 from harness.endpoint.session import LabSession
 from harness.endpoint.why.refusals import Refusal, find_node
 from harness.endpoint.why.steps import Step
 from harness.endpoint.why.steps_of_cucm import CUCM_STEPS
 from harness.endpoint.why.steps_of_imp import IMP_STEPS
+from harness.evidence.ledger import Judged
 from harness.nodes.service_runs import RestartNeeded
 from harness.plan.topology import CucmNodePlan, ImpNodePlan
 
@@ -85,6 +87,8 @@ def _advice(session: LabSession, refusal: Refusal) -> str:
     match verdict.reason:
         case Reason.NO_CERTIFICATE if files is not None and verdict.side is Side.SERVER:
             extra = f"A certificate that is let in: {files.client}"
+        case Reason.PEER_ALERT if (fault := _tls_fault(session, judged)) is not None:
+            return f"{fault.name} is on: a client does right to refuse. `imp-harness fault off {fault.name}` ends it."
         case Reason.PEER_ALERT if files is not None and verdict.side is Side.SERVER:
             if verdict.alert_received in _NOT_BELIEVED:
                 extra = f"The client does not trust what it was shown: give it the CA bundle {files.trust}"
@@ -96,6 +100,20 @@ def _advice(session: LabSession, refusal: Refusal) -> str:
         case _:
             pass
     return " ".join(filter(None, (verdict.remedy, f"{extra}." if extra else "")))
+
+
+def _tls_fault(session: LabSession, judged: Judged) -> Fault | None:
+    """Return the fault for which a client may have refused the certificate; None where none is on there."""
+    return next(
+        (
+            fault
+            for fault in session.faults.on
+            if fault.kind.restarts
+            and fault.node in ("", judged.connection.node)
+            and judged.connection.service in (fault.service, *(() if fault.service else fault.kind.services))
+        ),
+        None,
+    )
 
 
 _NOT_BELIEVED = frozenset({"unknown_ca", "bad_certificate", "certificate_unknown"})

@@ -10,6 +10,7 @@ from typing import Final, Protocol, assert_never
 
 from certs.errors import ConnectionFailed, RemoteProtocolError
 from proxies.clock import SchedulingClock
+from proxies.interposing import interposer
 from proxies.observer import ConnectionInfo, Direction, Observer, next_connection_number, tap_of
 from proxies.sip.messages.framing import FramingError, KeepAlivePing, KeepAlivePong, parse_datagram
 from proxies.sip.messages.message import Request, Response, split_first
@@ -69,7 +70,7 @@ class SipTransport:
         observer: Observer,
     ) -> None:
         self._settings = settings
-        self._handler = handler
+        self._handler = self._service = handler
         self._resolver = resolver
         self._clock = clock
         self._observer = observer
@@ -91,6 +92,17 @@ class SipTransport:
         )
         self.addresses: dict[str, tuple[str, int]] = {}
         "Where each listener listens, by its name."
+
+        interposer().sip_transport(self)
+
+    def interpose(self, handler: TransportHandler | None) -> None:
+        """Give what the sockets bring to another handler, or with None to the service's own again."""
+        self._handler = handler or self._service
+
+    @property
+    def service_handler(self) -> TransportHandler:
+        """The service's own handler."""
+        return self._service
 
     async def start(self) -> None:
         """Open the listeners, all or none.
@@ -238,7 +250,8 @@ class SipTransport:
                 )
                 self._sockets[socket.address] = socket
                 return socket.address
-            server = await loop.create_server(make_stream, host, port, backlog=1024, reuse_address=True)
+            accept = interposer().accepting(make_stream)
+            server = await loop.create_server(accept, host, port, backlog=1024, reuse_address=True)
         except OSError as error:
             raise ConnectionFailed(
                 f"{listener.name}: cannot listen on {host}:{port}: {error.strerror or error}"

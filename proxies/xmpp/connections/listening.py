@@ -7,6 +7,7 @@ from typing import Final
 
 from certs.errors import ConnectionFailed
 from proxies.clock import SchedulingClock
+from proxies.interposing import interposer
 from proxies.observer import Observer
 from proxies.tls import TlsUpgrade
 from proxies.xmpp.conditions import StreamErrorCondition
@@ -48,6 +49,9 @@ class XmppListener:
         self._connections: dict[XmppConnection, None] = {}
         self._idle = asyncio.Event()
         self._closing = ""
+        self.connection_type: type[XmppConnection] = XmppConnection
+        "What a new connection is made of; a test may put a type of its own here."
+        interposer().xmpp_listener(self)
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -57,7 +61,12 @@ class XmppListener:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                self._accept, host, port, family=socket.AF_INET, backlog=BACKLOG, reuse_address=True
+                interposer().accepting(self._accept),
+                host,
+                port,
+                family=socket.AF_INET,
+                backlog=BACKLOG,
+                reuse_address=True,
             )
         except OSError as error:
             raise ConnectionFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
@@ -86,7 +95,7 @@ class XmppListener:
                 await self._idle.wait()
 
     def _accept(self) -> XmppConnection:
-        return XmppConnection(
+        return self.connection_type(
             self._made,
             describe=self._describe,
             clock=self._clock,

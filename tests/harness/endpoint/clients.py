@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import sys
+from contextlib import suppress
 from typing import Any
 
 import slixmpp
@@ -42,5 +43,38 @@ def xmpp(address: str, port: str, jid: str, password: str, trust: str, *messages
     sys.exit(asyncio.run(main()))
 
 
+def pings(address: str, port: str, jid: str, password: str, trust: str, *names: str) -> None:
+    """Log in and ping the server once for each name, all at once; print the names as the answers come, with times."""
+
+    async def main() -> int:
+        client = slixmpp.ClientXMPP(jid, password)
+        client.enable_direct_tls = False
+        context = ssl.create_default_context(cafile=trust)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        client.ssl_context = context
+        started = asyncio.Event()
+        client.add_event_handler("session_start", lambda _: started.set())
+        client.connect(address, int(port))
+        async with asyncio.timeout(30):
+            await started.wait()
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+
+            async def ping(name: str) -> None:
+                iq = client.make_iq_get(queryxmlns="urn:xmpp:ping", ito=client.boundjid.domain)
+                iq["id"] = name
+                with suppress(slixmpp.exceptions.IqError):  # an answer all the same
+                    await iq.send(timeout=20)
+                print(f"{name} {loop.time() - began:.2f}", flush=True)
+
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    group.create_task(ping(name))
+            await client.disconnect(wait=2.0)
+        return 0
+
+    sys.exit(asyncio.run(main()))
+
+
 if __name__ == "__main__":
-    {"xmpp": xmpp}[sys.argv[1]](*sys.argv[2:])
+    {"xmpp": xmpp, "pings": pings}[sys.argv[1]](*sys.argv[2:])
