@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
@@ -31,6 +32,15 @@ WAITING: Final = 500
 
 ENTITIES: Final = 5000
 "Entities whose wishes are remembered for one user."
+
+NODES: Final = 100
+"Nodes that one entity may want to hear of; what it says beyond them is not remembered."
+
+NAME: Final = 256
+"Characters of such a node's name."
+
+_CACHED: Final = 4096
+"Octets of a presence that is read once for all whom it goes to; a larger one is read each time."
 
 PATIENCE: Final = 30.0
 "Seconds after which an answer is not waited for any more, and somebody else may be asked."
@@ -99,11 +109,7 @@ class Interests:
         query = None if answer.type == "error" else answer.element().find(f"{_INFO}query")
         waiting = question.waiting
         if query is not None:
-            wishes = frozenset(
-                var.removesuffix(_NOTIFY)
-                for feature in query.findall(f"{_INFO}feature")
-                if (var := feature.get("var", "")).endswith(_NOTIFY)
-            )
+            wishes = _wishes(query)
             if verify(query, question.capabilities):
                 self._known[question.capabilities] = wishes
                 if len(self._known) > KNOWN:
@@ -157,7 +163,14 @@ def read_capabilities(presence: Stanza) -> Capabilities | None:
     """Return what a presence says of its sender's capabilities, or None."""
     if _CAPS not in presence.children:
         return None
-    return _read(presence.payload, tuple(presence.declarations.items()))
+    read = _read if len(presence.payload) <= _CACHED else _read.__wrapped__
+    return read(presence.payload, tuple(presence.declarations.items()))
+
+
+def _wishes(query: ET.Element) -> frozenset[str]:
+    names = (each.get("var", "") for each in query.iterfind(f"{_INFO}feature"))
+    wanted = (name.removesuffix(_NOTIFY) for name in names if name.endswith(_NOTIFY))
+    return frozenset(islice((name for name in wanted if len(name) <= NAME), NODES))
 
 
 @lru_cache(4096)

@@ -3,7 +3,7 @@
 import pytest
 
 from proxies.xmpp.jid import Jid
-from proxies.xmpp.pep.interests import PATIENCE
+from proxies.xmpp.pep.interests import NAME, NODES, PATIENCE
 from tests.proxies.xmpp.im.lab import JULIET, NURSE, ROMEO
 from tests.proxies.xmpp.pep.pubsub import (
     META,
@@ -192,3 +192,25 @@ def test_a_presence_without_capabilities_wants_nothing() -> None:
     romeo.send(nick("Romeo"))
     assert not told(juliet.received())
     assert lab.pep.pep_items(Jid.parse(ROMEO), NICK)
+
+
+def test_what_is_remembered_of_an_entity_is_bounded() -> None:
+    lab = PepLab()
+    many = [f"urn:example:{number}" for number in range(NODES + 50)]
+    romeo = lab.login_interested(f"{ROMEO}/o", "x" * (NAME + 1), *many)
+    told_of = 0
+    for node in (many[0], many[NODES - 1], many[NODES + 1], "x" * (NAME + 1)):
+        romeo.received()
+        romeo.send(publish(node, "1", "<a xmlns='b'/>"))
+        told_of += len(told(romeo.received()))
+    assert told_of == 2
+
+
+def test_a_large_presence_is_read_too() -> None:
+    lab = PepLab()
+    romeo = lab.connect(f"{ROMEO}/o")
+    romeo.send(available(NICK).replace("</presence>", f"<status>{'x' * 9000}</status></presence>"))
+    (question,) = [each for each in romeo.received() if "disco#info" in each]
+    romeo.send(answer(question, NICK))
+    romeo.send(nick("Romeo"))
+    assert told(romeo.received())
