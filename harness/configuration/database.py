@@ -22,7 +22,7 @@ from harness.im_store import models as im_models
 SCHEMA_VERSION: Final = 4
 "Goes up when a table changes."
 
-_LOCK_SECONDS: Final = 5.0
+_LOCK_SECONDS: Final = 30.0
 _DELETE_IT: Final = "delete it, and the next start makes a new one"
 _IMMEDIATE: Final = "harness_immediate"
 

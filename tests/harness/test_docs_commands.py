@@ -120,7 +120,7 @@ def test_every_command_that_a_page_names_exists_with_its_options() -> None:
 
 def check_command(words: list[str], page: str) -> None:
     command: Any = typer.main.get_command(app)
-    rest = list(words)
+    rest = words[: words.index("--")] if "--" in words else list(words)  # behind it is another command
     while hasattr(command, "commands"):
         if not rest or rest[0].startswith(("-", "[")):
             break

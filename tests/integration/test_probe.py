@@ -115,7 +115,9 @@ async def test_an_xmpp_server_before_and_after_tls(ready: Ready, tmp_path: Path)
     assert report.is_ok, report.findings
     assert seen(report)["STARTTLS"] == "required"
     assert "SCRAM-SHA-256" in seen(report)["SASL after TLS"]
-    other = await probe(f"{ready.address}:5222", Protocol.XMPP, ca=pem, domain="lab.example")
+    other = await probe(
+        f"{ready.address}:5222", Protocol.XMPP, ca=pem, domain="lab.example", server_name="other.example"
+    )
     assert "XMPP domain not in the certificate" in seen(other)["TLS handshake"]
     assert "SASL after TLS (behind the refused certificate)" in seen(other)
     unknown = await probe(
