@@ -125,6 +125,9 @@ class Done:
     go_to: str = ""
     "The interface's page to show next, with its query; empty shows the same page again."
 
+    pause: int = 0
+    "Seconds to wait before the next page: what serves it is not there before."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redraw:

@@ -5,16 +5,16 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Protocol
 
-from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
 from certs.errors import ConfigError, HarnessError
 from harness.access.accounts import Accounts, LoginRefused, note_login
 from harness.access.login_banner import LoginBanner
 from harness.nodes.service_runs import RestartNeeded
-from harness.plan.topology import NodePlan
+from harness.plan.topology import ClusterPlan, NodePlan
 from harness.web import guard
-from harness.web.page import MAXIMUM_FIELD, Done, Download, Form, Interface, Page, Redraw, UploadedFile, Visit
+from harness.web.form_reading import read_form
+from harness.web.page import Done, Download, Form, Interface, Page, Redraw, Visit
 from harness.web.pages.serviceability import control_center_of
 from harness.web.rendering import render
 from harness.web.sessions import Message, Session, Sessions
@@ -25,8 +25,6 @@ STATIC: Final = Path(__file__).parent / "static"
 
 _STATIC_TYPES: Final = {"pages.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
-_MAXIMUM_FIELDS: Final = 500
-
 
 class SiteNode(Protocol):
     """What the site needs of its node."""
@@ -34,6 +32,11 @@ class SiteNode(Protocol):
     @property
     def plan(self) -> NodePlan:
         """Its names."""
+        ...
+
+    @property
+    def cluster(self) -> ClusterPlan:
+        """The nodes beside it."""
         ...
 
     @property
@@ -131,7 +134,7 @@ class Site:
         return response
 
     async def _log_in(self, interface: Interface, request: web.Request) -> web.StreamResponse:
-        form = await _read_form(request)
+        form = await read_form(request)
         cookie = request.cookies.get(guard.LOGIN_COOKIE, "")
         if not self._login_tokens.are_paired(cookie, form.raw("login_token")):
             return self._login_page(
@@ -173,7 +176,7 @@ class Site:
     async def _log_out(self, interface: Interface, request: web.Request) -> web.StreamResponse:
         session = self._session(request, interface)
         if session is not None:
-            form = await _read_form(request)
+            form = await read_form(request)
             if not session.is_own(form.raw("csrf_token")):
                 return self._refuse(interface, request, _NOT_OF_THIS_SESSION)
             self._sessions.close(request.cookies[guard.SESSION_COOKIE])
@@ -191,7 +194,7 @@ class Site:
     async def _act(self, interface: Interface, request: web.Request) -> web.StreamResponse:
         session, page = self._enter(interface, request)
         try:
-            form = await _read_form(request)
+            form = await read_form(request)
         except ConfigError as error:
             session.say(str(error), is_error=True)
             return _see_other(request.path_qs)
@@ -217,7 +220,14 @@ class Site:
     ) -> web.StreamResponse:
         if done.message:
             session.say(done.message, is_error=done.is_error)
-        return _see_other(f"/{interface.path}/{done.go_to}" if done.go_to else request.path_qs)
+        path = f"/{interface.path}/{done.go_to}" if done.go_to else request.path_qs
+        if not done.pause:
+            return _see_other(path)
+        response = self._render(
+            request, "pause.html", interface=interface, title="Please wait", session=session, path=path
+        )
+        response.headers["Refresh"] = f"{done.pause}; url={path}"
+        return response
 
     def _enter(self, interface: Interface, request: web.Request) -> tuple[Session, Page]:
         session = self._session(request, interface)
@@ -311,6 +321,9 @@ class Site:
             banner=banner,
             banner_error=banner_error,
             control_center_of=control_center_of,
+            addresses={
+                one.name: f"https://{one.address}:{one.ports.tomcat}" for one in self._node.cluster.nodes
+            },
             **{"session": None, "page": None, "form": None, "messages": (), "restarts": (), **values},
         )
         return web.Response(text=text, content_type="text/html", status=status)
@@ -349,54 +362,3 @@ def _download(download: Download) -> web.Response:
         content_type=download.content_type,
         headers={"Content-Disposition": f'attachment; filename="{download.file_name}"'},
     )
-
-
-async def _read_form(request: web.Request) -> Form:
-    """Read a form in either encoding. Raises ConfigError where it is none or has too much in it."""
-    if request.content_type == "multipart/form-data":
-        return await _read_multipart(request)
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise ConfigError(f"expected a form, seen {request.content_type}")
-    values: dict[str, list[str]] = {}
-    try:
-        fields = await request.post()
-    except ValueError as error:
-        raise ConfigError(f"the form cannot be read: {error}") from error
-    for name, value in fields.items():
-        if isinstance(value, str):
-            values.setdefault(name, []).append(_checked(name, value))
-    return Form(values)
-
-
-async def _read_multipart(request: web.Request) -> Form:
-    values: dict[str, list[str]] = {}
-    files: dict[str, UploadedFile] = {}
-    size = 0
-    try:
-        reader = await request.multipart()
-        for _ in range(_MAXIMUM_FIELDS):
-            part = await reader.next()
-            if part is None:
-                return Form(values, files)
-            if not isinstance(part, BodyPartReader) or not part.name:
-                raise ConfigError("expected a form of fields and files")
-            content = bytearray()
-            while chunk := await part.read_chunk():
-                content += chunk
-                size += len(chunk)
-                if size > request.client_max_size:
-                    raise ConfigError(f"File: expected at most {request.client_max_size} bytes")
-            if part.filename is not None:
-                files[part.name] = UploadedFile(name=part.filename, content=bytes(content))
-            else:
-                text = content.decode("utf-8", "replace")
-                values.setdefault(part.name, []).append(_checked(part.name, text))
-    except (ValueError, HttpProcessingError) as error:
-        raise ConfigError(f"the form cannot be read: {error}") from error
-    raise ConfigError(f"expected at most {_MAXIMUM_FIELDS} fields")
-
-
-def _checked(name: str, value: str) -> str:
-    if len(value) > MAXIMUM_FIELD:
-        raise ConfigError(f"{name[:50]}: expected at most {MAXIMUM_FIELD} characters, seen {len(value)}")
-    return value

@@ -15,6 +15,8 @@ from harness.lab import Lab
 from harness.plan.lab_file import load_topology
 from tests.integration.page_visitor import Shown, Visitor, visitor
 
+pytestmark = pytest.mark.timeout(180)  # a lab and many requests, on a machine that others use
+
 JSON = {"Content-Type": "application/json"}
 PEM = {"Content-Type": "application/x-pem-file"}
 

@@ -13,6 +13,8 @@ from harness.nodes.node import ImpNode
 from harness.plan.lab_file import load_topology
 from tests.integration.page_visitor import visitor
 
+pytestmark = pytest.mark.timeout(180)  # a lab and many requests, on a machine that others use
+
 PASSWORD = "of the backup"
 CUP_TRUST = TrustStoreName.CUP_TRUST
 

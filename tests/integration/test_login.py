@@ -16,6 +16,8 @@ from harness.plan.lab_file import load_topology
 from harness.web.guard import SESSION_COOKIE
 from tests.integration.page_visitor import Visitor, address, visitor
 
+pytestmark = pytest.mark.timeout(180)  # a lab and many requests, on a machine that others use
+
 ADMINISTRATOR = "administrator"
 OF_ADMINISTRATORS = ("cupadmin", "cmplatform", "ccmservice", "cucreports", "drf")
 BAD = HTTPStatus.BAD_REQUEST

@@ -11,6 +11,8 @@ from harness.lab import Lab
 from harness.plan.lab_file import load_topology
 from tests.integration.page_visitor import Visitor, visitor
 
+pytestmark = pytest.mark.timeout(180)  # a lab and many requests, on a machine that others use
+
 PATH = "/cmplatform/customized-logon-message"
 INTERFACES = ("cupadmin", "cmplatform", "ccmservice", "cucreports", "drf", "cupuser")
 NOTICE = "Authorised use only.\nActivities are recorded."

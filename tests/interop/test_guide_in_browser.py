@@ -307,5 +307,7 @@ async def test_control_center_follows_what_happens_elsewhere(lab: Lab, browser: 
         await imp.select("Tools", "Control Center - Network Services")
         await imp.page.get_by_label("Cisco Tomcat", exact=True).check()
         await imp.press("Restart")
-        await imp.heading("Control Center - Network Services")
+        await imp.heading("Please wait")
+        await imp.picture("cisco tomcat restarts")
+        await imp.read("Cisco Tomcat Service Restart Operation was Successful")
         await imp.picture("cisco tomcat restarted")

@@ -8,6 +8,7 @@ from certs.purposes import CertificatePurpose, TrustStoreName
 from harness.access.accounts import Role
 from harness.access.login_banner import MAXIMUM_SIZE
 from harness.nodes.certificate_management import ListedCertificate
+from harness.nodes.machine import status_without_a_machine
 from harness.web.page import Done, Download, Form, Interface, Page, Shown, Visit, make_file_name
 
 if TYPE_CHECKING:
@@ -106,7 +107,14 @@ class OsAdministrationPages:
         )
 
     async def _home(self, visit: Visit) -> Shown:
-        return {"facts": [("Address", self._node.plan.address)]}
+        machine = self._node.surroundings.machine
+        status = machine.fips_status() if machine is not None else status_without_a_machine()
+        return {
+            "facts": [
+                ("Address", self._node.plan.address),
+                ("FIPS 140-2 mode", "enabled" if status.enabled else "disabled"),
+            ]
+        }
 
     # Security > Certificate Management.
 

@@ -119,7 +119,7 @@ class ServiceabilityPages:
         service = parse_service(form.text("service"))
         if service is ServiceName.TOMCAT:
             self._node.restart_later(service)
-            return Done(message="Cisco Tomcat restarts now; the next page may need a second try")
+            return Done(message="Cisco Tomcat Service Restart Operation was Successful", pause=2)
         await self._node.services.restart(service)
         return Done(message=f"{service} Service Restart Operation was Successful")
 
