@@ -117,7 +117,7 @@ def session_lab(request: pytest.FixtureRequest, imp_labs: "LabPool") -> "LabView
     from harness.pytest_plugin.views import LabView
 
     running = imp_labs.get(_choose(request.config, None))
-    return LabView(running.background, running.certs)
+    return LabView(running.background, running.certs, since=0)
 
 
 @pytest.fixture

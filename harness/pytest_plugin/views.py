@@ -79,11 +79,14 @@ class LabUser:
 class LabView:
     """The fixture `lab`: a running lab, with the verdicts since the test began."""
 
-    def __init__(self, background: BackgroundLab, certs: LabCertificates) -> None:
+    def __init__(
+        self, background: BackgroundLab, certs: LabCertificates, *, since: int | None = None
+    ) -> None:
+        """Take the lab, and from which entry of its ledger on to look; by default from now on."""
         self._background = background
         self.certs = certs
         "The files that a client trusts and shows."
-        self._since = background.read(lambda: background.ledger.position)
+        self._since = background.read(lambda: background.ledger.position) if since is None else since
         self._nodes = {plan.address for plan in background.lab.plan.nodes}
 
     @property

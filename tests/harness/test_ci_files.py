@@ -20,7 +20,7 @@ EXAMPLE = "examples/chat-notifier/.github/workflows/tests.yml"
 def check(kind: str, path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{kind}", str(path)],
-        capture_output=True, text=True, check=False, timeout=50,
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -47,6 +47,7 @@ def test_the_page_lists_the_action_s_inputs_with_their_defaults() -> None:
             assert f"`{each['default']}`" in PAGE
 
 
+@pytest.mark.timeout(200)
 def test_the_scripts_that_the_page_shows_run(tmp_path: Path) -> None:
     """With one scenario instead of all: CI runs them all by themselves."""
     gitlab = next(yaml.safe_load(text) for marker, text in BLOCKS if marker == "gitlab-ci")
@@ -94,7 +95,7 @@ def test_the_action_runs_scenarios(inputs: dict[str, str], status: str, tmp_path
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", scenarios["run"]],
         cwd=tmp_path, env=environment() | scenarios["env"] | {"GITHUB_OUTPUT": str(output)},
-        capture_output=True, text=True, timeout=100, check=False,
+        capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == int(status), done.stdout + done.stderr
     assert output.read_text(encoding="utf-8") == f"exit-status={status}\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.timeout(200)  # each test starts a pytest of its own, on a machine that may be busy
 
 ROOT = Path(__file__).parents[3]
 
@@ -38,7 +39,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(suite: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return suite.runpytest_subprocess("-p", "no:cacheprovider", *arguments, timeout=50)
+    return suite.runpytest_subprocess("-p", "no:cacheprovider", *arguments, timeout=150)
 
 
 def test_a_suite_that_does_not_use_the_plugin_imports_nothing_of_the_lab(suite: pytest.Pytester) -> None:

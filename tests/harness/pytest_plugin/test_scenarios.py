@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.timeout(200)  # each test starts a pytest of its own, on a machine that may be busy
 
 OWN = Path(__file__).parents[1] / "scenarios"
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments, timeout=50)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments, timeout=150)
 
 
 def test_the_shipped_scenarios_are_collected_on_demand(pytester: pytest.Pytester) -> None:
