@@ -96,19 +96,21 @@ class ControlServer:
         """Listen. Raises ConfigError where the socket cannot be made."""
         make_directory(self.path.parent)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
         try:
-            self.path.unlink(
-                missing_ok=True
-            )  # a killed process leaves its socket behind; the lock is the node's
+            # The path holds until asyncio has the socket: from Python 3.13 on it looks at the file too.
             with short_path(self.path) as short:
-                listening.bind(short)
+                before = os.umask(0o177)
+                try:
+                    self.path.unlink(missing_ok=True)  # of a killed process; the folder is held by us
+                    listening.bind(short)
+                finally:
+                    os.umask(before)
+                self._server = await asyncio.start_unix_server(
+                    self._accept, sock=listening, limit=MAXIMUM_LINE
+                )
         except OSError as error:
             listening.close()
             raise ConfigError(f"{self.path}: no control socket can be made: {error.strerror}") from error
-        finally:
-            os.umask(before)
-        self._server = await asyncio.start_unix_server(self._accept, sock=listening, limit=MAXIMUM_LINE)
 
     async def close(self) -> None:
         """Stop listening, and end what is under way after a moment."""

@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 from certs.errors import ConfigError, ConnectionFailed
 from certs.fips.module import SelfTestFailed
+from certs.issuing import CertificateSpec
 from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName
 from harness.configuration.cucm_configuration import CucmConfiguration
@@ -121,6 +122,11 @@ class ProcessNode:
     async def read_settings(self) -> Any:
         """Return the cluster's settings as they are now."""
         return await self._node.read_settings()
+
+    async def specify(self, purpose: CertificatePurpose) -> CertificateSpec:
+        """Return what a new certificate of the node is to say."""
+        spec: CertificateSpec = await self._node.specify(purpose)
+        return spec
 
     async def restart_needed(self) -> tuple[RestartNeeded, ...]:
         """Return which services run on what is no longer present."""

@@ -14,6 +14,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
 
+from cryptography import x509
+
 from certs.errors import LocalProtocolError, RemoteProtocolError
 
 PACKAGES: Final = ("certs", "proxies", "harness")
@@ -52,6 +54,8 @@ def _to_json(value: object) -> Any:
             return {"$bytes": base64.b64encode(value).decode("ascii")}
         case datetime():
             return {"$datetime": value.isoformat()}
+        case x509.ObjectIdentifier():
+            return {"$oid": value.dotted_string}
         case list():
             return [_to_json(each) for each in value]
         case tuple():
@@ -87,6 +91,8 @@ def _from_json(found: Any, depth: int) -> Any:
             return base64.b64decode(text, validate=True)
         case {"$datetime": str(text), **rest} if not rest:
             return datetime.fromisoformat(text)
+        case {"$oid": str(text), **rest} if not rest:
+            return x509.ObjectIdentifier(text)
         case {"$tuple": list(values), **rest} if not rest:
             return tuple(inside(each) for each in values)
         case {"$set": list(values), **rest} if not rest:

@@ -4,8 +4,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from certs.errors import ConfigError
 from harness.actors.xmpp import LoginOutcome, XmppClient, xmpp_client
-from harness.nodes.node import ImpNode
+from harness.plan.topology import ImpNodePlan
 from harness.pytest_plugin.background import BackgroundLab
 from harness.pytest_plugin.expectations import refuse_to_block
 
@@ -69,7 +70,8 @@ class XmppPeers:
             lab = self._background.lab
             home = node or (await lab.user(user_id)).home_node
             at = lab.node(home)
-            assert isinstance(at, ImpNode)
+            if not isinstance(at.plan, ImpNodePlan):
+                raise ConfigError(f"{home} is no IM and Presence node")
             client = await self._stack.enter_async_context(
                 xmpp_client(lab, user_id, at, resource=resource, password=password)
             )

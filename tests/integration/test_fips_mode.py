@@ -26,6 +26,9 @@ from proxies.tls import TlsClientSettings, TlsVersion
 from tests.certs.fips.providers import require_provider
 from tests.integration.test_process_nodes import lab_file, process_node
 
+# A process takes its time to start where others share the machine.
+pytestmark = pytest.mark.timeout(240)
+
 CHACHA20 = "ECDHE-ECDSA-CHACHA20-POLY1305"
 
 

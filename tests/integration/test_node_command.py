@@ -19,6 +19,9 @@ from harness.processes.control import SOCKET_NAME, ControlClient
 from tests.certs.fips.providers import require_provider
 from tests.harness.plan.lab_texts import SMALL
 
+# A process takes its time to start where others share the machine.
+pytestmark = pytest.mark.timeout(240)
+
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "harness.cli", "node")
 
@@ -123,7 +126,6 @@ async def test_wrong_arguments_are_told(tmp_path: Path) -> None:
         assert said in error.decode()
 
 
-@pytest.mark.timeout(180)
 async def test_a_damaged_module_halts_the_command_until_it_is_recovered(tmp_path: Path) -> None:
     require_provider()
     with reserve_range(IPv4Network("127.78.1.0/24")) as reserved:

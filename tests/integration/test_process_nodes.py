@@ -13,6 +13,7 @@ from certs.errors import ConfigError, ConnectionFailed
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason
 from harness.actors.sip import self_signed_client, trust_in, try_tls
+from harness.endpoint.ready import make_ready
 from harness.evidence.ledger import Entry, Judged, Ledger
 from harness.lab import Lab
 from harness.plan.lab_file import LabFile, parse_lab_file
@@ -21,6 +22,9 @@ from harness.processes.supervisor import ProcessState
 from proxies.tls import TlsClientSettings
 from tests.harness.plan.lab_texts import SMALL
 from tests.integration.ssh_clients import at_the_prompt
+
+# A process takes its time to start where others share the machine.
+pytestmark = pytest.mark.timeout(240)
 
 PROXY = ServiceName.SIP_PROXY
 CLIENT = "client.lab.example"
@@ -140,3 +144,13 @@ async def test_after_its_death_calls_say_so_and_the_lab_goes_on(running: tuple[L
     with pytest.raises(ConnectionFailed, match="imp1 does not run"):
         await node.status()
     assert await lab.imp[1].restart_needed() is not None
+
+
+async def test_it_is_made_ready_for_outside_clients_as_the_others_are(
+    running: tuple[Lab, Ledger], tmp_path: Path
+) -> None:
+    lab, _ = running
+    files = await make_ready(lab, tmp_path / "clients")
+    node = process_node(lab)
+    assert node.certificate_management.download(CertificatePurpose.CUP_XMPP) in files.trust.read_bytes()
+    assert await node.restart_needed() == ()

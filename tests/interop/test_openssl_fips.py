@@ -15,7 +15,7 @@ from harness.processes.process_node import ProcessNode, as_process_node
 from tests.certs.fips.providers import require_provider
 from tests.interop.peers import require_program
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 NOT_APPROVED = {
     "ChaCha20 under TLS 1.3": ("-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certs.errors import LocalProtocolError, RemoteProtocolError
+from certs.issuing import CertificateSpec
 from certs.purposes import CertificatePurpose, ServiceName
 from certs.verdict import Reason, Side, Verdict
 from harness.configuration.cluster_settings import TlsContext
@@ -40,6 +41,7 @@ def test_values_of_the_lab_come_back() -> None:
         TlsContext(selected_peer_subjects=frozenset({"a", "b"}), selected_ciphers=("x",)),
         RestartNeeded(node="imp1", service=ServiceName.SIP_PROXY, topics=(CertificatePurpose.CUP,)),
         datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+        CertificateSpec.for_node("imp1.lab.example", "127.20.0.11", now=datetime(2026, 1, 2, tzinfo=UTC)),
     ):
         assert decode(encode(value)) == value
 
