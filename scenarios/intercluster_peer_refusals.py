@@ -15,6 +15,7 @@ from harness.procedures.intercluster import (
     AGENT,
     ROUTER,
     TOMCAT,
+    WITHIN,
     expect_status,
     expect_synchronised,
     import_tomcat,
@@ -30,6 +31,7 @@ from proxies.http.axl.values import AxlAccount
     title="What keeps two clusters from being intercluster peers",
     covers=("G06", "G22"),
     topology="two-clusters",
+    limit=180.0,
 )
 async def intercluster_peer_refusals(lab: Lab, run: ScenarioRun) -> None:
     imp1, imp2, imp3 = lab.imp
@@ -56,7 +58,7 @@ async def intercluster_peer_refusals(lab: Lab, run: ScenarioRun) -> None:
             Reason.HOST_NAME_MISMATCH,
         ),
         (
-            "A subscriber of another cluster's, whom we do not trust",
+            "A node of this cluster, which is no peer and not trusted",
             replace(good, address=imp2.plan.fqdn),
             Reason.UNTRUSTED_ISSUER,
         ),
@@ -135,6 +137,7 @@ async def _refuse_routers(lab: Lab, run: ScenarioRun) -> None:
             node="imp3",
             reason=Reason.UNKNOWN_ROUTER,
             since=since,
+            within=WITHIN,
             wanted=lambda judged: judged.connection.peer[0] == imp1.plan.address,
         )
         run.saw(f"{refused.detail}; remedy: {refused.remedy}")
@@ -153,7 +156,7 @@ async def _refuse_routers(lab: Lab, run: ScenarioRun) -> None:
                 node=node.plan.name,
                 reason=Reason.ACCEPTED,
                 since=since,
-                within=10.0,
+                within=WITHIN,
                 wanted=lambda judged, peer=peer: (  # type: ignore[misc]
                     judged.connection.service == ROUTER and judged.connection.peer[0] == peer.plan.address
                 ),
@@ -181,7 +184,7 @@ async def _expect_refusal(lab: Lab, run: ScenarioRun, node: ImpNode, reason: Rea
     """Expect that the status and a verdict of the agent name the reason, with a remedy."""
     status = await expect_status(lab, f"a refusal: {reason}", node, lambda status: status.reason == reason)
     verdict = await run.expect_verdict(
-        "the agent's verdict", node=node.plan.name, reason=reason, wanted=_is_of_agent
+        "the agent's verdict", node=node.plan.name, reason=reason, within=WITHIN, wanted=_is_of_agent
     )
     expect("a remedy", True, bool(status.remedy) and status.remedy == verdict.remedy)
     run.saw(f"{status.reason} ({verdict.clause}): {status.error}; remedy: {status.remedy}")

@@ -13,6 +13,7 @@ from harness.procedures.federation import exchange_messages, exchange_presence, 
 from harness.procedures.intercluster import (
     AGENT,
     ROUTER,
+    WITHIN,
     expect_intercluster_links,
     expect_replicated,
     expect_status,
@@ -32,6 +33,7 @@ PATIENCE = 30.0
     title="Two clusters exchange messages and presence over mutual TLS",
     covers=("G02", "G06", "G21", "G22"),
     topology="two-clusters",
+    limit=180.0,
 )
 async def xmpp_intercluster_tls(lab: Lab, run: ScenarioRun) -> None:
     imp1, imp2, imp3 = lab.imp
@@ -69,6 +71,7 @@ async def _synchronise(lab: Lab, run: ScenarioRun) -> None:
                 f"AXL from {node.plan.name}",
                 node=node.plan.name,
                 reason=Reason.UNTRUSTED_ISSUER,
+                within=WITHIN,
                 wanted=lambda judged: judged.connection.service == AGENT,
             )
             expect("the clause", "G06", refused.clause)
@@ -88,6 +91,7 @@ async def _synchronise(lab: Lab, run: ScenarioRun) -> None:
                 node=node.plan.name,
                 reason=Reason.ACCEPTED,
                 since=since,
+                within=WITHIN,
                 wanted=_is_of_agent,
             )
             shown = seen.presented_chain[0].sha256

@@ -1,6 +1,7 @@
 """The procedures for intercluster peers that scenarios share, and what is expected of two clusters that are peers."""
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from certs.errors import ScenarioFailed
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
@@ -15,7 +16,8 @@ from proxies.clock import wait
 
 AGENT, ROUTER, TOMCAT = ServiceName.INTERCLUSTER_SYNC_AGENT, ServiceName.XCP_ROUTER, ServiceName.TOMCAT
 
-_WITHIN = 10.0
+WITHIN: Final = 30.0
+"Seconds that an expectation waits; on a machine that does nothing else a second or two is enough."
 
 
 def own_certificate(node: ImpNode, purpose: CertificatePurpose = CertificatePurpose.CUP_XMPP) -> str:
@@ -51,7 +53,7 @@ async def expect_status(
 
     Raises ScenarioFailed, with the status as it is, when the seconds are up.
     """
-    end = lab.clock.monotonic() + _WITHIN
+    end = lab.clock.monotonic() + WITHIN
     while True:
         statuses = await node.intercluster.statuses()
         if len(statuses) == 1 and wanted(statuses[0]):
@@ -87,7 +89,7 @@ async def expect_replicated(lab: Lab, run: ScenarioRun) -> None:
             others,
             lambda node=node: trusted_certificates(node),  # type: ignore[misc]
             clock=lab.clock,
-            within=_WITHIN,
+            within=WITHIN,
         )
         run.saw(f"{node.plan.name} trusts {', '.join(sorted(f'{sha256[:16]}…' for sha256 in others))}")
 
@@ -118,7 +120,7 @@ async def _end_of_link(
         node=node.plan.name,
         reason=Reason.ACCEPTED,
         since=since,
-        within=_WITHIN,
+        within=WITHIN,
         wanted=lambda judged: _is_link(judged, peer, dialled=dialled) and bool(judged.verdict.tls_version),
     )
 

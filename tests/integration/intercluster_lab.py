@@ -56,15 +56,15 @@ async def restart_routers(lab: Lab) -> None:
 
 async def status_becomes(lab: Lab, node: ImpNode, wanted: Callable[[PeerStatus], bool]) -> PeerStatus:
     """Wait until the status of a node's one peer is as wanted; the clock goes on meanwhile."""
-    for _ in range(200):
+    for _ in range(600):
         (status,) = await node.intercluster.statuses()
         if wanted(status):
             return status
-        lab.clock.advance(0.2)
-        await asyncio.sleep(0.02)
+        lab.clock.advance(0.1)
+        await asyncio.sleep(0.05)
     raise AssertionError(f"the status of {node.plan.name} does not become so: {status}")
 
 
 async def becomes(lab: Lab, what: str, expected: object, read: Callable[[], object]) -> None:
     """Wait until what is read is as expected."""
-    await expect_soon(what, expected, read, clock=lab.clock)
+    await expect_soon(what, expected, read, clock=lab.clock, within=30.0)
