@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.interop.peers import require_program
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 
 
 class Tab:

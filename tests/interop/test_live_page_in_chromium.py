@@ -13,7 +13,7 @@ from harness.plan.lab_file import load_topology
 from tests.interop.chromium import chromium
 from tests.interop.peers import require_program
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
 WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 

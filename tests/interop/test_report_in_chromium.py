@@ -11,7 +11,7 @@ from harness.running.runner import RunOptions, run_scenario
 from tests.interop.chromium import chromium
 from tests.interop.peers import require_program
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
 WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 CLICK = "new MouseEvent('click', {bubbles: true, cancelable: true})"

@@ -19,7 +19,7 @@ from harness.lab import Lab
 from harness.plan.lab_file import load_topology
 from tests.interop.peers import require_program
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 OPTIONS = (
@@ -108,7 +108,7 @@ async def test_sip_over_udp_and_tcp(tmp_path: Path) -> None:
         )
         port = socket.get_extra_info("sockname")[1]
         socket.sendto(OPTIONS.format(transport="UDP", host=host, port=port).encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await answered
         socket.close()
     for transport in ("udp", "tcp"):
