@@ -3,12 +3,17 @@
 import json
 import subprocess
 import sys
-from typing import Annotated, Any
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from certs.errors import ConfigError, ConnectionFailed
-from harness.cli.lab import AsJson, LabName
+from certs.errors import ConfigError, ConnectionFailed, HarnessError
+from harness.cli.lab import AsJson, LabName, complete_node
+
+if TYPE_CHECKING:
+    from harness.endpoint.control_client import ControlClient
 
 _MARGIN = 10.0
 "Seconds that the lab's answer may take beyond the time it was given."
@@ -33,7 +38,7 @@ def expect(
         ),
     ] = None,
     within: Annotated[str, typer.Option(help="How long to wait: 60s, 500ms, 2m.")] = "60s",
-    node: Annotated[str, typer.Option(help="At this node only.")] = "",
+    node: Annotated[str, typer.Option(help="At this node only.", autocompletion=complete_node)] = "",
     user: Annotated[str, typer.Option(help="A login of this user only.")] = "",
     since_ready: Annotated[
         bool, typer.Option("--since-ready", help="Count what happened since the lab was ready, too.")
@@ -70,6 +75,8 @@ def expect(
         for answer in answers:
             if answer["state"] == "armed":
                 process = _start(command)
+                if process is not None:
+                    _tell_when_over(process, client, answer["number"])
             else:
                 _show(name, answer, seconds, as_json=as_json)
                 if answer["state"] == "met":
@@ -102,6 +109,17 @@ def _start(command: list[str] | None) -> "subprocess.Popen[bytes] | None":
         raise ConfigError(f"{command[0]} cannot be started: {error.strerror}") from error
 
 
+def _tell_when_over(process: "subprocess.Popen[bytes]", client: "ControlClient", number: int) -> None:
+    """Have the lab wait a moment longer only once the client has ended."""
+
+    def tell() -> None:
+        process.wait()
+        with suppress(HarnessError):  # the lab may have answered, or ended, in the meantime
+            client.ask("client-ended", number=number)
+
+    threading.Thread(target=tell, daemon=True).start()
+
+
 def _list(*, as_json: bool) -> None:
     from harness.endpoint.expecting.catalogue import EXPECTATIONS
 
@@ -119,7 +137,8 @@ def _show(name: str, answer: dict[str, Any], seconds: float, *, as_json: bool) -
     elif answer["state"] == "met":
         typer.echo(f"✔ {name}: {answer['seen']}")
     else:
-        typer.echo(f"✘ {name}: not within {seconds:g} s; {answer['connections']} connections from outside")
+        why = "the client ended without it" if answer["client_ended"] else f"not within {seconds:g} s"
+        typer.echo(f"✘ {name}: {why}; {answer['connections']} connections from outside")
         typer.echo(f"  nearest miss: {answer['nearest']}")
         for line in answer.get("explanation", ()):
             typer.echo(f"    {line}")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.lab import AsJson, LabName
+from harness.cli.lab import AsJson, LabName, complete_node
 
 app = typer.Typer(help="Have the lab that runs misbehave, by name.", no_args_is_help=True)
 
@@ -14,6 +14,12 @@ def _complete(incomplete: str) -> list[str]:
     from harness.endpoint.faults.kinds import KINDS
 
     return [name for name in KINDS if name.startswith(incomplete)]
+
+
+def _complete_service(incomplete: str) -> list[str]:
+    from certs.purposes import ServiceName
+
+    return [name.value for name in ServiceName if name.value.startswith(incomplete)]
 
 
 @app.command("list")
@@ -38,9 +44,18 @@ def turn_on(
     name: Annotated[
         str, typer.Argument(help="The fault; `list` prints the names.", autocompletion=_complete)
     ],
-    node: Annotated[str, typer.Option(help="At this node; without it at every IM and Presence node.")] = "",
+    node: Annotated[
+        str,
+        typer.Option(
+            help="At this node; without it at every IM and Presence node.", autocompletion=complete_node
+        ),
+    ] = "",
     service: Annotated[
-        str, typer.Option(help="Of this service, by its name in Control Center; without it the fault's own.")
+        str,
+        typer.Option(
+            help="Of this service, by its name in Control Center; without it the fault's own.",
+            autocompletion=_complete_service,
+        ),
     ] = "",
     settings: Annotated[
         list[str] | None,

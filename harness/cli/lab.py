@@ -26,10 +26,21 @@ LabName = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")]
 
-_START_SECONDS = 60.0
+DEFAULT_TOPOLOGY = "two-clusters"
+"The lab that comes up where none is named."
+
+_START_SECONDS = 120.0
 "How long a detached lab may take to be ready."
 
 _STOP_SECONDS = 20.0
+
+
+def complete_node(incomplete: str) -> list[str]:
+    """Return the names of the running labs' nodes that begin so, for the shell."""
+    from harness.endpoint.runtime import running_labs
+
+    names = (node.name for lab in running_labs() for node in lab.nodes)
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
 def up(
@@ -99,10 +110,7 @@ def up(
 
     if lab_file is not None and topology is not None:
         raise ConfigError("--topology and LABFILE are given; expected one of them")
-    if lab_file is not None:
-        file = load_lab_file(lab_file)
-    else:
-        file = load_topology(topology) if topology else load_topology()
+    file = load_lab_file(lab_file) if lab_file is not None else load_topology(topology or DEFAULT_TOPOLOGY)
     if bind is not None:
         file = bind_to(file, bind.split(","))
     if folder is None:
@@ -192,7 +200,7 @@ def _detach(folder: Path) -> None:
         if process.poll() is not None:
             raise ConfigError(log.read_text(encoding="utf-8").strip().removeprefix("imp-harness: "))
         time.sleep(0.02)
-    process.terminate()
+    process.kill()
     raise ConfigError(f"the lab was not ready within {_START_SECONDS:g} s; see {log}")
 
 

@@ -57,6 +57,13 @@ class RefusalsArguments(Arguments):
     "A mark of the ledger."
 
 
+class ClientEndedArguments(Arguments):
+    """Whose client."""
+
+    number: int
+    "The expectation's number, from `armed`."
+
+
 class FaultArguments(Arguments):
     """Which fault."""
 
@@ -103,7 +110,7 @@ async def status(session: LabSession, arguments: Arguments) -> dict[str, Any]:
         ]
         nodes.append({"node": node.plan.name, "services": services})
         needed += [str(each) for each in await node.restart_needed() if each.node == node.plan.name]
-    verdicts = session.ledger.verdicts()
+    verdicts = session.ledger.verdicts(since=session.ready_at)
     refused = sum(not each.verdict.accepted for each in verdicts)
     return {
         "nodes": nodes,
@@ -213,6 +220,13 @@ async def fault_off(session: LabSession, arguments: FaultArguments) -> list[dict
     return session.faults.encode()
 
 
+async def client_ended(session: LabSession, arguments: ClientEndedArguments) -> None:
+    """Have an expectation wait a moment longer only: the client that it is about has ended."""
+    event = session.client_ended.get(arguments.number)
+    if event is not None:
+        event.set()
+
+
 def _numbered(session: LabSession, number: int | None) -> Refusal:
     found = {each.number: each for each in refusals(session)}
     if not found:
@@ -249,6 +263,7 @@ OPERATIONS: Final[Mapping[str, Operation[LabSession]]] = MappingProxyType(
         "follow-refusals": Operation(arguments=RefusalsArguments, stream=follow_refusals),
         "apply": Operation(arguments=ApplyArguments, answer=apply),
         "expect": Operation(arguments=ExpectArguments, stream=expect),
+        "client-ended": Operation(arguments=ClientEndedArguments, answer=client_ended),
         "faults": Operation(answer=faults),
         "fault-on": Operation(arguments=FaultArguments, answer=fault_on),
         "fault-off": Operation(arguments=FaultArguments, answer=fault_off),

@@ -98,6 +98,9 @@ class LabSession:
     faults: FaultBoard
     "The faults, on and off."
 
+    client_ended: dict[int, asyncio.Event] = field(default_factory=dict)
+    "Expectations that wait, by number: set where the client that is expected to do something has ended."
+
     ready_at: int
     "The ledger's position when the lab was ready: what was before is the lab's own work."
 

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from harness.endpoint.expecting.catalogue import Expectation
 from harness.endpoint.expecting.watching import History, Wanted
 from harness.endpoint.session import LabSession
 from harness.evidence.ledger import Entry, Judged, Opened, encode_verdict
 from harness.expectations import describe_verdict, explanation_lines
+
+GRACE: Final = 1.0
+"Seconds that are waited on once the client has ended: its last bytes may still be under way."
+
+_LOOK_AGAIN: Final = 0.2
 
 
 async def wait_for(
@@ -18,12 +23,31 @@ async def wait_for(
 
     `since` is a mark of the ledger; None means from now on.
     """
-    ledger = session.ledger
     history = History(frozenset(node.address for node in session.lab.plan.nodes))
-    mark = ledger.position if since is None else max(since, session.ready_at)
-    yield {"state": "armed", "position": mark}
+    mark = session.ledger.position if since is None else max(since, session.ready_at)
+    number = max(session.client_ended, default=0) + 1
+    ended = session.client_ended[number] = asyncio.Event()
+    try:
+        yield {"state": "armed", "position": mark, "number": number}
+        async for each in _watch(session, expectation, wanted, history, mark, ended, within):
+            yield each
+    finally:
+        del session.client_ended[number]
+
+
+async def _watch(
+    session: LabSession,
+    expectation: Expectation,
+    wanted: Wanted,
+    history: History,
+    mark: int,
+    ended: asyncio.Event,
+    within: float,
+) -> AsyncIterator[dict[str, Any]]:
+    ledger = session.ledger
     loop = asyncio.get_running_loop()
     end = loop.time() + within
+    over = False
     while True:
         position = ledger.position
         for entry in ledger.entries(since=mark):
@@ -35,11 +59,17 @@ async def wait_for(
                 yield {"state": "met", "seen": seen, "at": entry.at.isoformat(timespec="milliseconds")}
                 return
         mark = position
+        if ended.is_set():
+            end = min(end, loop.time() + GRACE)
+            ended.clear()
+            over = True
         left = end - loop.time()
         if left <= 0:
             break
-        await ledger.wait_for(lambda entry: True, since=mark, within=left)
-    yield {"state": "missed", "connections": history.opened} | _nearest_miss(history, expectation)
+        await ledger.wait_for(lambda entry: True, since=mark, within=min(left, _LOOK_AGAIN))
+    yield {"state": "missed", "client_ended": over, "connections": history.opened} | _nearest_miss(
+        history, expectation
+    )
 
 
 def _nearest_miss(history: History, expectation: Expectation) -> dict[str, Any]:

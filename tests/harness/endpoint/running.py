@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
-LIMIT = 60
+LIMIT = 180
 
 
 @dataclass

@@ -13,6 +13,8 @@ from harness.endpoint.control_server import MAXIMUM_LINE
 from harness.endpoint.description import read_description
 from tests.harness.endpoint.running import Commands, lab
 
+pytestmark = pytest.mark.timeout(300)  # labs and clients are processes of their own
+
 
 @pytest.fixture(scope="module")
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:

@@ -21,6 +21,8 @@ from proxies.interposing import Nobody
 from tests.harness.endpoint.running import LIMIT, ROOT, Commands, lab
 from tests.harness.endpoint.sip_client import sip_requests
 
+pytestmark = pytest.mark.timeout(300)  # labs and clients are processes of their own
+
 CLIENTS = str(ROOT / "tests/harness/endpoint/clients.py")
 XMPP = "Cisco XCP Connection Manager"
 

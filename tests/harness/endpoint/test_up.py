@@ -11,6 +11,8 @@ import pytest
 
 from tests.harness.endpoint.running import LIMIT, Commands, commands, lab
 
+pytestmark = pytest.mark.timeout(300)  # labs and clients are processes of their own
+
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Commands]:
@@ -33,7 +35,7 @@ def test_a_lab_shows_its_endpoints_users_and_files_and_stops_cleanly(alone: Comm
         if line.startswith("ready"):
             break
     text = "".join(lines)
-    assert "nodes up in" in text
+    assert "lab two-clusters: 5 nodes up in" in text
     for service in ("Cisco SIP Proxy", "Cisco XCP Connection Manager", "Cisco CallManager", "Cisco Tomcat"):
         assert service in text
     for line in (

@@ -9,6 +9,8 @@ import pytest
 
 from tests.harness.endpoint.running import LIMIT, Commands, lab
 
+pytestmark = pytest.mark.timeout(300)  # labs and clients are processes of their own
+
 
 @pytest.fixture(scope="module")
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
