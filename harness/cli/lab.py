@@ -122,7 +122,7 @@ def up(
     from harness.endpoint.faults.kinds import parse_fault
     from harness.endpoint.session import EndpointOptions
 
-    faults = tuple(map(parse_fault, fault or ()))
+    faults = tuple(map(parse_fault, (*file.faults, *(fault or ()))))
     chance = {} if seed is None else {"seed": seed}
     options = EndpointOptions(
         lab_file=file,

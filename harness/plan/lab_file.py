@@ -59,6 +59,16 @@ def _matching(pattern: re.Pattern[str], expected: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _check_fault(text: str) -> str:
+    from harness.endpoint.faults.kinds import parse_fault  # seldom asked for
+
+    try:
+        parse_fault(text)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
 def _check_range(network: IPv4Network) -> IPv4Network:
     if network.prefixlen != 24:
         raise ValueError("expected a range of 256 addresses, as 127.20.0.0/24")
@@ -70,6 +80,7 @@ Domain = Annotated[str, _matching(_DOMAIN, "a domain name in small letters, as l
 UserId = Annotated[str, _matching(_USER_ID, "a user id: letters, digits and . _ + -")]
 DirectoryNumber = Annotated[str, _matching(_DIRECTORY_NUMBER, "a directory number: digits, * and #, as 1001")]
 WebOrigin = Annotated[str, _matching(_ORIGIN, "an origin in small letters, as https://app.example:8443")]
+FaultText = Annotated[str, AfterValidator(_check_fault)]
 AddressRange = Annotated[IPv4Network, AfterValidator(_check_range)]
 
 
@@ -232,6 +243,9 @@ class LabFile(Table):
 
     foreign_domains: tuple[ForeignDomainEntry, ...] = Field(default=(), max_length=100)
     "Domains of servers outside the lab that its clusters federate with."
+
+    faults: tuple[FaultText, ...] = ()
+    "What `imp-harness up` has on from the start, each as `stanza-delay,node=imp1,seconds=0.5`."
 
     @model_validator(mode="after")
     def _check_what_only_the_whole_shows(self) -> Self:

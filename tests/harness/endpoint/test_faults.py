@@ -16,6 +16,7 @@ from certs.purposes import ServiceName
 from harness.endpoint.faults.board import FaultBoard
 from harness.endpoint.faults.kinds import KINDS, parse_fault
 from harness.endpoint.faults.links import FaultyTransport
+from harness.plan.lab_file import parse_lab_file
 from proxies.clock import LoopClock
 from proxies.interposing import Nobody
 from tests.harness.endpoint.running import LIMIT, ROOT, Commands, lab
@@ -233,6 +234,25 @@ def test_a_lab_can_begin_with_faults_and_says_so_first(tmp_path_factory: pytest.
         lines = events.read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[1])["text"] == "fault from the start: sip-503 on imp1 (retry_after=9, share=1.0)"
     assert any("fault on: sip-503" in line for line in lines)
+
+
+def test_a_lab_file_may_name_faults(tmp_path_factory: pytest.TempPathFactory) -> None:
+    text = """name = "faulty"
+faults = ["sip-503,node=imp1,retry_after=9"]
+[[clusters]]
+name = "imp"
+kind = "imp"
+[[clusters.nodes]]
+name = "imp1"
+"""
+    (faulty,) = parse_lab_file(text, source="faulty.toml").faults
+    assert str(parse_fault(faulty)) == "sip-503 on imp1 (retry_after=9, share=1.0)"
+    with pytest.raises(ConfigError, match="did you mean 'sip-503'"):
+        parse_lab_file(text.replace("sip-503", "sip-504"), source="faulty.toml")
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "faulty.toml").write_text(text, encoding="utf-8")
+    with lab(folder, "faulty.toml") as made:
+        assert made.json("fault", "list", "--json")["on"][0]["name"] == "sip-503"
 
 
 @pytest.mark.parametrize(
