@@ -25,6 +25,7 @@ ATTEMPTS = 40
     title="Components of others attach to the routers by XEP-0114, and are reached from every node",
     covers=("G22",),
     topology="two-imp-components",
+    limit=120.0,
 )
 async def xmpp_components(lab: Lab, run: ScenarioRun) -> None:
     imp1, imp2 = lab.imp
