@@ -224,6 +224,19 @@ async def test_an_idle_session_ends(lab: Lab, node: ImpNode, monkeypatch: pytest
         assert "Session timed out after 0.5 s without a command\n" in await person.rest()
 
 
+async def test_a_connection_without_a_session_ends(
+    lab: Lab, node: ImpNode, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await limited(node, monkeypatch, ShellLimits(idle_seconds=0.5))
+    async with logged_in(lab, node) as connection:
+        assert (await connection.run("show version active")).exit_status == 0
+        async with asyncio.timeout(10):
+            await connection.wait_closed()
+    assert await ledger.wait_for(
+        lambda entry: isinstance(entry, Closed) and entry.why == "no session for 0.5 s", within=5
+    )
+
+
 @pytest.mark.parametrize(
     "garbage",
     [

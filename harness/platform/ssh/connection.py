@@ -65,6 +65,7 @@ class ShellConnection:
         "Those that are open."
         self._host_key = host_key
         self._connection: asyncssh.SSHServerConnection | None = None
+        self._without_session: asyncio.TimerHandle | None = None
         self._why = ""
 
     async def serve(self, connected: socket.socket) -> str:
@@ -99,6 +100,7 @@ class ShellConnection:
         finally:
             # A command that was begun is let finish: half a restart would be worse than none.
             await asyncio.gather(*self._commands(), return_exceptions=True)
+            self._stop_waiting()
         return self._why or "by the peer"
 
     def _commands(self) -> "list[asyncio.Task[None]]":
@@ -117,6 +119,30 @@ class ShellConnection:
     def made(self, connection: asyncssh.SSHServerConnection) -> None:
         """Take the library's side of the connection."""
         self._connection = connection
+
+    def wait_for_session(self) -> None:
+        """Close after the idle time unless a session is opened: a connection without one is of no use."""
+        self._stop_waiting()
+        seconds = self.settings.limits.idle_seconds
+        self._without_session = asyncio.get_running_loop().call_later(
+            seconds, self.close, f"no session for {seconds:g} s"
+        )
+
+    def session_opened(self, session: ShellSession) -> None:
+        """Count a session."""
+        self._stop_waiting()
+        self.sessions.add(session)
+
+    def session_closed(self, session: ShellSession) -> None:
+        """Forget a session."""
+        self.sessions.discard(session)
+        if not self.sessions:
+            self.wait_for_session()
+
+    def _stop_waiting(self) -> None:
+        if self._without_session is not None:
+            self._without_session.cancel()
+            self._without_session = None
 
     def refuse_further_logins(self) -> None:
         """Close after too many wrong passwords."""
@@ -172,6 +198,10 @@ class _AdministratorLogin(asyncssh.SSHServer):
         note_login(self._owner.observer, self._owner.info, account)
         return True
 
+    def auth_completed(self) -> None:
+        """The administrator is in, and has to open a session."""
+        self._owner.wait_for_session()
+
     def session_requested(self) -> ShellSession:
         """Open a session. Raises asyncssh.ChannelOpenError where there are several already."""
         limits = self._owner.settings.limits
@@ -180,9 +210,9 @@ class _AdministratorLogin(asyncssh.SSHServer):
                 asyncssh.OPEN_RESOURCE_SHORTAGE, f"At most {limits.sessions} sessions at a time"
             )
         session = ShellSession(
-            self._owner.node, idle_seconds=limits.idle_seconds, closed=self._owner.sessions.discard
+            self._owner.node, idle_seconds=limits.idle_seconds, closed=self._owner.session_closed
         )
-        self._owner.sessions.add(session)
+        self._owner.session_opened(session)
         return session
 
     def _show(self, text: str) -> None:
