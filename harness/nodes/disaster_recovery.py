@@ -43,7 +43,12 @@ MAXIMUM_CONTENT: Final = 32 * 1024 * 1024
 _MAGIC: Final = "IMP-DRS 1"
 _SALT, _NONCE, _KEY = 16, 12, 32
 _FILES: Final = ("login-banner.txt", "accounts.json")
-_NOT_CONFIGURATION: Final = frozenset({"harness_schema", "service_runs", "xmpp_nodes", "peer_users"})
+_NOT_CONFIGURATION: Final = frozenset(
+    {
+        *("harness_schema", "service_runs", "component_places"),
+        *("xmpp_nodes", "peer_users", "peer_nodes", "intercluster_status", "replicated_trust"),
+    }
+)
 "Tables that say what runs and what is replicated: a node writes them anew."
 
 _OF_USERS: Final = "im_"
@@ -162,7 +167,7 @@ class DisasterRecovery:
     async def _read_tables(self) -> dict[str, list[dict[str, Any]]]:
         tables: dict[str, list[dict[str, Any]]] = {}
         async with self._database.read() as session:
-            for table in _tables():
+            for table in configuration_tables():
                 rows = (await session.execute(select(table))).mappings()
                 tables[table.name] = [dict(row) for row in rows]
         return tables
@@ -170,7 +175,7 @@ class DisasterRecovery:
     async def _write_tables(self, tables: dict[str, list[dict[str, Any]]]) -> int:
         count = 0
         async with self._database.write() as session:
-            for table in _tables():
+            for table in configuration_tables():
                 await session.execute(delete(table))
                 rows = tables.get(table.name, [])
                 if rows:
@@ -179,7 +184,8 @@ class DisasterRecovery:
         return count
 
 
-def _tables() -> list[Table]:
+def configuration_tables() -> list[Table]:
+    """Return the tables of a cluster's database that a backup holds."""
     return [
         table
         for table in Row.metadata.sorted_tables
@@ -189,18 +195,23 @@ def _tables() -> list[Table]:
 
 def _check_state(plain: bytes) -> tuple[dict[str, bytes], dict[str, list[dict[str, Any]]]]:
     """Return files and tables of a backup. Raises ConfigError where they are not what a node has."""
-    state = json.loads(plain)
-    if state["schema"] != SCHEMA_VERSION:
-        raise ConfigError(f"Backup: expected schema version {SCHEMA_VERSION}, seen {state['schema']}")
-    files = {name: base64.b64decode(content) for name, content in state["files"].items()}
+    try:
+        state = json.loads(plain)
+        schema, tables = state["schema"], state["tables"]
+        files = {str(name): base64.b64decode(content) for name, content in state["files"].items()}
+        columns = {str(table): [set(row) for row in rows] for table, rows in tables.items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(f"Backup: its content is not a node's: {error}") from error
+    if schema != SCHEMA_VERSION:
+        raise ConfigError(f"Backup: expected schema version {SCHEMA_VERSION}, seen {schema}")
     for name in files:
         if name not in _FILES and not _is_certificate(name):
             raise ConfigError(f"Backup: a node has no file {name[:100]!r}")
-    known = {table.name: {column.name for column in table.columns} for table in _tables()}
-    for table, rows in state["tables"].items():
-        if table not in known or any(set(row) != known[table] for row in rows):
+    known = {table.name: {column.name for column in table.columns} for table in configuration_tables()}
+    for table, rows in columns.items():
+        if table not in known or any(row != known[table] for row in rows):
             raise ConfigError(f"Backup: table {table[:100]!r} is not what this lab has")
-    return files, state["tables"]
+    return files, tables
 
 
 def _is_certificate(name: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from certs.errors import ConfigError
 from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from harness.lab import Lab
-from harness.nodes.disaster_recovery import MAXIMUM_BACKUP
+from harness.nodes.disaster_recovery import MAXIMUM_BACKUP, configuration_tables
 from harness.nodes.node import ImpNode
 from harness.plan.lab_file import load_topology
 from tests.integration.page_visitor import visitor
@@ -28,6 +28,16 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
 @pytest.fixture
 def imp1(lab: Lab) -> ImpNode:
     return lab.imp[0]
+
+
+def test_a_backup_s_tables_hold_configuration_that_json_can_carry() -> None:
+    tables = configuration_tables()
+    assert {table.name for table in tables} >= {"users", "tls_contexts", "sip_trunks", "intercluster_peers"}
+    for table in tables:
+        for column in table.columns:
+            # Moments and bytes say that it is about what runs or what was replicated.
+            kind = type(column.type).__name__
+            assert kind in ("String", "Integer", "Boolean", "JSON"), f"{table.name}.{column.name}: {kind}"
 
 
 async def test_what_was_changed_since_the_backup_comes_back_and_services_are_named(
