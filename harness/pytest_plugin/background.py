@@ -129,6 +129,7 @@ class BackgroundLab:
         work = self.folder / "lab"
         async with Lab.start(self._lab_file, work_directory=work, observer=self.ledger, clock=clock) as lab:
             self.lab = lab
+            self.ledger.lab_is_up(lab.plan)
             if self._exchanged:
                 self.clients = await make_ready(lab, self.folder / "clients")
             self._up.set()

@@ -10,9 +10,13 @@ import pytest
 
 from certs.errors import HarnessError
 from certs.storage import write_atomically
-from harness.evidence.ledger import encode_entry, encode_verdict
+from harness.evidence.ledger import Judged, encode_entry, encode_verdict
+from harness.evidence.report.page import REPORT, render_report
+from harness.evidence.result import Failure, JudgedPeer, RunResult
+from harness.evidence.run_folders import EVENTS
 from harness.pytest_plugin.expectations import describe_judged
 from harness.pytest_plugin.views import LabView
+from harness.running.steps import Outcome
 
 SHOWN: Final = 10
 "How many of the last verdicts the report shows; the folder has all."
@@ -32,8 +36,11 @@ def attach_evidence(item: pytest.Item, report: pytest.TestReport, view: LabView)
         verdicts = view.verdicts()
         entries = view.entries()
         folder = _make_folder(runs_folder(item.config), item.nodeid)
-        lines = [json.dumps(encode_entry(entry), ensure_ascii=False) + "\n" for entry in entries]
-        write_atomically(folder / "events.jsonl", "".join(lines).encode())
+        events = [encode_entry(entry) for entry in entries]
+        lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in events]
+        write_atomically(folder / EVENTS, "".join(lines).encode())
+        result = _result(item, report, verdicts, folder)
+        write_atomically(folder / REPORT, render_report(result, events, has_trace=False))
         judged = [
             {"node": each.connection.node, "service": each.connection.service, "at": each.at.isoformat()}
             | encode_verdict(each.verdict)
@@ -49,13 +56,37 @@ def attach_evidence(item: pytest.Item, report: pytest.TestReport, view: LabView)
         text = ["no verdict: no client came to a port that judges it"]
     if len(verdicts) > SHOWN:
         text.insert(0, f"the last {SHOWN} of {len(verdicts)} verdicts:")
-    report.sections.append(("presence lab", "\n".join([*text, f"evidence: {folder}"])))
+    text += [f"evidence: {folder / REPORT}", f"ladder: imp-harness ladder {folder}"]
+    report.sections.append(("presence lab", "\n".join(text)))
     item.user_properties.append(("imp_evidence", str(folder)))
     refused = [each for each in verdicts if not each.verdict.accepted]
     if refused:
         verdict = refused[-1].verdict
         item.user_properties.append(("imp_last_refusal", str(verdict.reason)))
         item.user_properties.append(("imp_remedy", verdict.remedy))
+
+
+def _result(item: pytest.Item, report: pytest.TestReport, verdicts: list[Judged], folder: Path) -> RunResult:
+    """Return a failed test as a run, for the page that scenarios have too."""
+    message = report.longreprtext.rstrip().rpartition("\n")[2]
+    return RunResult(
+        name=item.nodeid,
+        title="a test that failed",
+        covers=(),
+        outcome=Outcome.FAILED,
+        started_at=datetime.fromtimestamp(report.start, UTC),
+        duration=report.duration,
+        boot_seconds=None,
+        nodes=0,
+        seed=0,
+        loop="",
+        folder=str(folder),
+        verdicts=tuple(
+            JudgedPeer(node=each.connection.node, service=each.connection.service, verdict=each.verdict)
+            for each in verdicts
+        ),
+        failure=Failure(message=message, details=report.longreprtext),
+    )
 
 
 def _make_folder(runs: Path, nodeid: str) -> Path:

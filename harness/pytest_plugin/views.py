@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from certs.errors import ConfigError
 from certs.verdict import Reason, Verdict
-from harness.evidence.ledger import Entry, Judged
+from harness.evidence.ledger import Entry, Judged, LabUp
 from harness.lab import Lab
 from harness.near_matches import did_you_mean
 from harness.plan.lab_file import CucmPorts, ImpPorts
@@ -145,8 +145,14 @@ class LabView:
         return [each for each in judged if of_nodes or self._is_of_client(each)]
 
     def entries(self) -> list[Entry]:
-        """Return all that the lab's sockets saw since the test began: connections, messages, verdicts."""
-        return self._background.read(lambda: list(self._background.ledger.entries(since=self._since)))
+        """Return all that the lab's sockets saw since the test began, behind the entry that says what the lab is."""
+        ledger = self._background.ledger
+
+        def read() -> list[Entry]:
+            lab = [entry for entry in ledger.entries() if isinstance(entry, LabUp)][:1]
+            return [*lab, *(entry for entry in ledger.entries(since=self._since) if entry not in lab)]
+
+        return self._background.read(read)
 
     def expect_refusal(
         self, reason: Reason | str | None = None, *, node: str | None = None, within: float = 5.0

@@ -120,7 +120,15 @@ def test_an_unmet_expectation_says_what_was_seen_and_leaves_its_evidence(suite: 
         "evidence: *",
     ])  # fmt: skip
     (folder,) = (suite.path / "runs").iterdir()
-    assert {path.name for path in folder.iterdir()} >= {"events.jsonl", "verdicts.json"}
+    assert {path.name for path in folder.iterdir()} == {"events.jsonl", "verdicts.json", "report.html"}
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "stranger.lab.example" in page
+    assert "LabExpectationFailed" in page
+    ladder = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "ladder", str(folder)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "untrusted issuer" in ladder.stdout
     properties = {
         each.get("name"): each.get("value") for each in ET.parse(suite.path / "junit.xml").iter("property")
     }
