@@ -13,12 +13,15 @@ import typer  # noqa: E402
 
 from certs.errors import HarnessError  # noqa: E402
 from harness.cli import (  # noqa: E402
+    admin,
     certificates,
     coverage,
     expect,
     fault,
+    fips,
     lab,
     ladder,
+    node,
     platform,
     probe,
     scenario,
@@ -33,20 +36,33 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(scenario.app, name="scenario")
-app.add_typer(certificates.app, name="certs")
-app.add_typer(fault.app, name="fault")
-app.command("coverage")(coverage.coverage)
-app.command("ladder")(ladder.ladder)
-app.command("cli")(platform.cli)
-app.command("probe")(probe.probe)
-app.command("up")(lab.up)
-app.command("verdicts")(verdicts.verdicts)
-app.command("status")(lab.status)
-app.command("down")(lab.down)
-app.command("env")(lab.env)
-app.command("why")(why.why)
-app.command("expect")(expect.expect)
+_SCENARIOS = "Scenarios"
+app.add_typer(scenario.app, name="scenario", rich_help_panel=_SCENARIOS)
+app.command("coverage", rich_help_panel=_SCENARIOS)(coverage.coverage)
+app.command("ladder", rich_help_panel=_SCENARIOS)(ladder.ladder)
+
+_LAB = "A lab for clients of your own"
+app.command("up", rich_help_panel=_LAB)(lab.up)
+app.command("status", rich_help_panel=_LAB)(lab.status)
+app.command("down", rich_help_panel=_LAB)(lab.down)
+app.command("env", rich_help_panel=_LAB)(lab.env)
+app.command("why", rich_help_panel=_LAB)(why.why)
+app.command("expect", rich_help_panel=_LAB)(expect.expect)
+app.add_typer(fault.app, name="fault", rich_help_panel=_LAB)
+
+_ADMINISTRATION = "Administration of its nodes"
+app.add_typer(admin.app, name="admin", rich_help_panel=_ADMINISTRATION)
+app.command("cli", rich_help_panel=_ADMINISTRATION)(platform.cli)
+
+_NODES = "Nodes in processes of their own"
+app.command("node", rich_help_panel=_NODES)(node.node)
+app.command("recover", rich_help_panel=_NODES)(node.recover)
+app.command("fips-provider", rich_help_panel=_NODES)(fips.provider)
+
+_WITHOUT_A_LAB = "Without a lab"
+app.command("probe", rich_help_panel=_WITHOUT_A_LAB)(probe.probe)
+app.command("verdicts", rich_help_panel=_WITHOUT_A_LAB)(verdicts.verdicts)
+app.add_typer(certificates.app, name="certs", rich_help_panel=_WITHOUT_A_LAB)
 
 
 def _print_version(wanted: bool) -> None:
@@ -65,19 +81,6 @@ def options(
     """Keep what holds for all commands."""
     if debug:
         os.environ["IMP_HARNESS_DEBUG"] = "1"
-
-
-# Commands of nodes in processes of their own.
-from harness.cli import fips, node  # noqa: E402
-
-app.command("node")(node.node)
-app.command("recover")(node.recover)
-app.command("fips-provider")(fips.provider)
-
-# A node's administration over its API.
-from harness.cli import admin  # noqa: E402
-
-app.add_typer(admin.app, name="admin")
 
 
 def main() -> None:
