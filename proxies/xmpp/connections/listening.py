@@ -76,6 +76,11 @@ class XmppListener:
         for connection in tuple(self._connections):
             connection.fail(condition, text)
 
+    def stop_listening(self) -> None:
+        """Let nobody in any more, at once; `close` ends those who are in."""
+        if self._server is not None:
+            self._server.close()
+
     async def close(self, text: str) -> None:
         """Stop listening and end every stream with `system-shutdown` (RFC 6120 4.9.3.20)."""
         if self._server is None:

@@ -100,6 +100,11 @@ class ComponentListener:
         await listener.start(address, port)
         self._listener = listener
 
+    def stop_listening(self) -> None:
+        """Let no component in any more, at once."""
+        if self._listener is not None:
+            self._listener.stop_listening()
+
     async def stop(self) -> None:
         """End the components' streams with `system-shutdown`, and say that they are not here any more."""
         if self._listener is not None:
