@@ -15,6 +15,7 @@ from tests.interop.peers import require_program
 
 DOMAIN = "montague.example"
 CLIENT_PORT, SERVER_PORT = 5222, 5269
+DIRECT_CLIENT_PORT, DIRECT_SERVER_PORT = 5223, 5280  # TLS from the first byte: XEP-0368
 WAIT = 20.0
 
 CONFIGURATION = """\
@@ -28,8 +29,8 @@ log = {{ debug = "*console" }}
 interfaces = {{ "{address}" }}
 c2s_ports = {{ {client_port} }}
 s2s_ports = {{ {server_port} }}
-c2s_direct_tls_ports = {{}}
-s2s_direct_tls_ports = {{}}
+c2s_direct_tls_ports = {{ {direct_client_port} }}
+s2s_direct_tls_ports = {{ {direct_server_port} }}
 http_ports = {{}}
 https_ports = {{}}
 modules_enabled = {{ "lab_names", "roster", "saslauth", "tls", "dialback", "smacks", "disco", "ping", "presence" }}
@@ -140,6 +141,8 @@ async def running_prosody(
             address=address,
             client_port=CLIENT_PORT,
             server_port=SERVER_PORT,
+            direct_client_port=DIRECT_CLIENT_PORT,
+            direct_server_port=DIRECT_SERVER_PORT,
             require_encryption=str(require_encryption).lower(),
             secure_auth=str(secure_auth).lower(),
             domain=DOMAIN,

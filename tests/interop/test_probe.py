@@ -17,7 +17,15 @@ from harness.probe.kinds import Outcome, Protocol, TlsMode
 from harness.probe.probe import probe
 from harness.probe.report import ProbeReport
 from tests.interop.peers import require_program
-from tests.interop.prosody import CLIENT_PORT, DOMAIN, SERVER_PORT, prosody_credential, running_prosody
+from tests.interop.prosody import (
+    CLIENT_PORT,
+    DIRECT_CLIENT_PORT,
+    DIRECT_SERVER_PORT,
+    DOMAIN,
+    SERVER_PORT,
+    prosody_credential,
+    running_prosody,
+)
 
 pytestmark = pytest.mark.interop
 
@@ -138,6 +146,16 @@ async def test_prosody_as_clients_and_as_servers_see_it(address: str, tmp_path: 
         stranger = await probe(f"{address}:{CLIENT_PORT}", Protocol.XMPP, domain=DOMAIN)
         assert "untrusted issuer" in seen(stranger)["TLS handshake"]
         assert "PLAIN" in seen(stranger)["SASL after TLS (behind the refused certificate)"]
+        for port, protocol in (
+            (DIRECT_CLIENT_PORT, Protocol.XMPP),
+            (DIRECT_SERVER_PORT, Protocol.XMPP_SERVER),
+        ):
+            direct = await probe(f"{address}:{port}", protocol, ca=ca, domain=DOMAIN, mode=TlsMode.DIRECT)
+            assert direct.is_ok, direct.findings
+            assert seen(direct)["TLS handshake"].startswith("accepted, TLSv1.3")
+            assert "STARTTLS" not in seen(direct)
+            unknown = await probe(f"{address}:{port}", protocol, domain=DOMAIN, mode=TlsMode.DIRECT)
+            assert wrong(unknown) == ["TLS handshake"], unknown.findings
         visitor = await probe(f"{address}:{SERVER_PORT}", Protocol.XMPP_SERVER, ca=ca, domain=DOMAIN)
         assert visitor.is_ok, visitor.findings
         assert seen(visitor)["STARTTLS"] == "required"
