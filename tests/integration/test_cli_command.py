@@ -20,7 +20,7 @@ UNSUCCESSFUL = "Executed command unsuccessfully\n"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    with lab(tmp_path_factory.mktemp("cli"), "--fresh") as commands:
+    with lab(tmp_path_factory.mktemp("cli"), "--fresh", "--topology", "two-imp-one-cucm") as commands:
         yield commands
 
 
