@@ -118,7 +118,7 @@ async def test_utils_system_restart_ends_the_process(running: tuple[Lab, Ledger]
         await person.expect("Enter (yes/no)? ")
         person.type("yes\n")
         assert "Appliance is being Restarted ...\n" in await person.rest()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while node.process.pid in (before, None) or node.process.state is not ProcessState.UP:
             await asyncio.sleep(0.05)
     with pytest.raises(ProcessLookupError):
