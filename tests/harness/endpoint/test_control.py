@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)  # labs and clients are processes of their
 
 @pytest.fixture(scope="module")
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    with lab(tmp_path_factory.mktemp("lab")) as made:
+    with lab(tmp_path_factory.mktemp("lab"), "--topology", "two-imp-one-cucm") as made:
         yield made
 
 
