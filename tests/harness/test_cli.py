@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parent / "scenarios"
-LIMIT = 60
+LIMIT = 120
+
+pytestmark = pytest.mark.timeout(300)  # each command is a process; several run in one test
 
 
 def harness(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:

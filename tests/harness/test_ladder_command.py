@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)
 FOLDER = Path(__file__).parent / "scenarios"
 
 
 def harness(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "harness.cli", *arguments],
-        capture_output=True, text=True, timeout=50, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2],
         env=os.environ | {"PYTHONIOENCODING": "utf-8"} | environment, check=False,
     )  # fmt: skip
 
