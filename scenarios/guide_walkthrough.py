@@ -255,6 +255,7 @@ async def _xmpp_certificate_settings(lab: Lab, run: ScenarioRun) -> None:
                 for name in ("cup-xmpp-s2s", "cup-xmpp"):
                     answer = await client.post(path_of("certificates", name, "regenerate"))
             run.saw(api.needed(answer))
+    await api.expect_replicated(lab, run, "cup-xmpp")  # what comes later would ask for one more restart
     for node in lab.imp:
         for service in (ROUTER, CONNECTION_MANAGER, WEB, ServiceName.XCP_XMPP_FEDERATION):
             await api.restart(lab, run, node, service)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from certs.errors import ScenarioFailed
 from certs.purposes import ServiceName
 from harness.actors.administration import administrator
 from harness.expectations import expect
@@ -9,6 +10,7 @@ from harness.lab import Lab
 from harness.nodes.node import CucmNode, ImpNode
 from harness.scenario import ScenarioRun
 from harness.web.client import path_of
+from proxies.clock import wait
 
 PEM = "application/x-pem-file"
 
@@ -37,6 +39,34 @@ async def upload(lab: Lab, node: ImpNode | CucmNode, store: str, pem: bytes) -> 
     """Upload a certificate into a trust store; return which services must restart."""
     async with administrator(lab, node) as client:
         return needed(await client.call("POST", path_of("trust-stores", store), pem, media_type=PEM))
+
+
+async def expect_replicated(lab: Lab, run: ScenarioRun, name: str, *, within: float = 20.0) -> None:
+    """Wait until each IM and Presence node trusts a certificate of every other one, as a step (G22)."""
+    async with run.step(f"Every node's {name} is in the others' {name}-trust by itself (G22)"):
+        end = lab.clock.monotonic() + within
+        while missing := await _not_replicated(lab, name):
+            if lab.clock.monotonic() > end:
+                raise ScenarioFailed(f"after {within:g} s {'; '.join(missing)}")
+            await wait(lab.clock, 0.05)
+
+
+async def _not_replicated(lab: Lab, name: str) -> list[str]:
+    own: dict[str, str] = {}
+    trusted: dict[str, set[str]] = {}
+    for node in lab.imp:
+        lines = (await read(lab, node, "/api/certificates"))["certificates"]
+        found = {line["certificate"]["sha256"] for line in lines if line["name"] == name}
+        own[node.plan.name] = found.pop()
+        trusted[node.plan.name] = {
+            line["certificate"]["sha256"] for line in lines if line["name"] == f"{name}-trust"
+        }
+    return [
+        f"{other} does not trust {node}"
+        for node, sha256 in own.items()
+        for other, hashes in trusted.items()
+        if other != node and sha256 not in hashes
+    ]
 
 
 async def restart(lab: Lab, run: ScenarioRun, node: ImpNode | CucmNode, service: ServiceName) -> None:
