@@ -53,6 +53,23 @@ def test_a_question_is_answered_from_the_standard_input(running: Commands) -> No
     assert (status, "Successfully Regenerated Certificate for cup.\n" in shown) == (0, True)
 
 
+@pytest.mark.parametrize("shown_in", ["a pipe", "a file", os.devnull])
+def test_without_a_terminal_anything_can_be_the_streams(
+    running: Commands, tmp_path: Path, shown_in: str
+) -> None:
+    """As in a CI job, whose standard input is /dev/null: no event loop can watch that, nor a regular file."""
+    command = [sys.executable, "-m", "harness.cli", "cli", "imp1", "--", "show", "version", "active"]
+    kept = tmp_path / "shown"
+    with Path(os.devnull if shown_in == os.devnull else kept).open("w", encoding="utf-8") as file:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if shown_in == "a pipe" else file,
+            stderr=subprocess.PIPE, text=True, timeout=50, cwd=running.folder, env=running.environment, check=False,
+        )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr, "lost sys" in done.stderr) == (0, False, False)
+    shown = {"a pipe": done.stdout, "a file": kept.read_text("utf-8") if kept.exists() else ""}
+    assert "Active Master Version" in shown.get(shown_in, "Active Master Version")
+
+
 def test_a_script_is_run_line_by_line(running: Commands) -> None:
     pem = cli(running, "imp2", "--", "show", "cert", "own", "cup")[1]
     pem = pem[pem.index("-----BEGIN") :]

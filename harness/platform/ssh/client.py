@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import stat
 import sys
 import termios
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import IO, TextIO
 
 import asyncssh
 
@@ -82,7 +84,11 @@ class _Client(asyncssh.SSHClient):
 async def _pass_on(connection: asyncssh.SSHClientConnection, command: str | None) -> int | None:
     if command is not None or not sys.stdin.isatty() or not sys.stdout.isatty():
         process = await connection.create_process(
-            command, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, encoding=None
+            command,
+            stdin=_passed_on(sys.stdin, "rb"),
+            stdout=_passed_on(sys.stdout, "wb"),
+            stderr=_passed_on(sys.stderr, "wb"),
+            encoding=None,
         )
         return (await process.wait()).exit_status
     size = os.get_terminal_size()
@@ -101,6 +107,19 @@ async def _pass_on(connection: asyncssh.SSHClientConnection, command: str | None
             return (await process.wait()).exit_status
         finally:
             loop.remove_signal_handler(signal.SIGWINCH)
+
+
+def _passed_on(stream: TextIO | None, mode: str) -> IO[bytes] | int:
+    """Return a stream for SSH to read or write, which closes it, so it is one of its own.
+
+    /dev/null, which no event loop can watch, has a word of its own.
+    """
+    if stream is None or stream.closed:
+        return asyncssh.DEVNULL
+    is_device = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
+    if is_device and not stream.isatty():
+        return asyncssh.DEVNULL
+    return os.fdopen(os.dup(stream.fileno()), mode)
 
 
 def _tell_size(process: asyncssh.SSHClientProcess[bytes]) -> None:
