@@ -20,7 +20,7 @@ def test_the_example_scenario_passes_as_the_page_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "message-needs-restart passed" in done.stdout
     page = (ROOT / "docs" / "scenario-author.md").read_text(encoding="utf-8")
-    assert f"    imp-harness {' '.join(command[:3])} --path docs/examples\n" in page
+    assert f"$ imp-harness {' '.join(command[:3])} --path docs/examples\n" in page
 
 
 def test_the_page_shows_the_example_as_it_is() -> None:
