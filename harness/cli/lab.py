@@ -121,6 +121,7 @@ def up(
         return
     from harness.endpoint.faults.kinds import parse_fault
     from harness.endpoint.session import EndpointOptions
+    from harness.event_loop import event_loop_factory
 
     faults = tuple(map(parse_fault, (*file.faults, *(fault or ()))))
     chance = {} if seed is None else {"seed": seed}
@@ -136,13 +137,7 @@ def up(
         faults=faults,
         **chance,
     )
-    try:
-        import uvloop
-    except ImportError:
-        factory = None
-    else:
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(_run(options))
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from certs.issuing import LibraryIssuer
 from certs.purposes import ServiceName
 from harness.configuration.database import Database
 from harness.configuration.provisioning import provision_cluster, provision_named_peers
+from harness.event_loop import event_loop_factory
 from harness.evidence.ledger import Ledger
 from harness.nodes.making import make_node
 from harness.nodes.node import CucmNode, ImpNode
@@ -219,7 +219,7 @@ def run_worker() -> int:
         order = decode(line)
         if not isinstance(order, NodeOrder):
             raise ConfigError("expected the order for a node on the standard input")
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
             return runner.run(_run(order))
     except HarnessError as error:
         _say("failed", str(error))
@@ -228,14 +228,6 @@ def run_worker() -> int:
 
 async def _run(order: NodeOrder) -> int:
     return await Worker(order).run()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    with suppress(ImportError):
-        import uvloop
-
-        return uvloop.new_event_loop
-    return None
 
 
 def _say(word: str, text: str) -> None:

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from certs.errors import ConfigError, HarnessError
 from harness.endpoint.ready import ClientFiles, make_ready
+from harness.event_loop import event_loop_factory
 from harness.evidence.ledger import Ledger
 from harness.lab import Lab
 from harness.plan.lab_file import LabFile
@@ -108,13 +109,7 @@ class BackgroundLab:
 
     def _run(self) -> None:
         try:
-            import uvloop
-        except ImportError:
-            factory = None
-        else:
-            factory = uvloop.new_event_loop
-        try:
-            with asyncio.Runner(loop_factory=factory) as runner:
+            with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
                 runner.run(self._live())
         except BaseException as error:
             self._failure = error

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from certs.errors import HarnessError, ScenarioFailed
 from certs.storage import write_atomically
+from harness.event_loop import event_loop_factory
 from harness.evidence.capture.recorder import WireRecorder
 from harness.evidence.capture.trace import finish_trace
 from harness.evidence.junit import encode_junit
@@ -86,14 +87,7 @@ def run_scenario(scenario: Scenario, options: RunOptions, reporter: Reporter) ->
 
 
 def _run_on_loop(main: Coroutine[Any, Any, None], loop: str) -> None:
-    factory = None
-    if loop == "uvloop":
-        try:
-            import uvloop
-        except ImportError:
-            pass
-        else:
-            factory = uvloop.new_event_loop
+    factory = event_loop_factory() if loop == "uvloop" else None
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main)
 
