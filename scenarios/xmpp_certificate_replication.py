@@ -4,13 +4,14 @@ from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason
 from harness.expectations import expect, expect_soon
 from harness.lab import Lab
-from harness.nodes.node import ImpNode
 from harness.procedures.xmpp import (
     expect_link_over_tls,
+    own_certificate,
     pass_messages,
     restart_router,
     restart_routers,
     set_router_secure_mode,
+    trusted_certificates,
 )
 from harness.scenario import ScenarioRun, scenario
 
@@ -26,8 +27,12 @@ async def xmpp_certificate_replication(lab: Lab, run: ScenarioRun) -> None:
     imp1, imp2 = lab.imp
     async with run.step("On a fresh lab each node trusts the other's cup-xmpp, and nobody imported it"):
         for node, peer in ((imp1, imp2), (imp2, imp1)):
-            expect(f"cup-xmpp-trust on {node.plan.name}", True, _own(peer) in _trusted(node))
-            run.saw(f"{node.plan.name} trusts {_own(peer)[:16]}… of {peer.plan.name}")
+            expect(
+                f"cup-xmpp-trust on {node.plan.name}",
+                True,
+                own_certificate(peer) in trusted_certificates(node),
+            )
+            run.saw(f"{node.plan.name} trusts {own_certificate(peer)[:16]}… of {peer.plan.name}")
 
     await set_router_secure_mode(lab, run, enabled=True)
     since = run.ledger.position
@@ -46,7 +51,7 @@ async def xmpp_certificate_replication(lab: Lab, run: ScenarioRun) -> None:
         seen = await run.expect_verdict(
             "imp1 at imp2", node="imp2", reason=Reason.UNTRUSTED_ISSUER, since=since
         )
-        expect("what imp2 was shown", _own(imp1), seen.presented_chain[0].sha256)
+        expect("what imp2 was shown", own_certificate(imp1), seen.presented_chain[0].sha256)
         run.saw(f"alert {seen.alert_sent}; remedy: {seen.remedy}")
 
     since = run.ledger.position
@@ -54,24 +59,19 @@ async def xmpp_certificate_replication(lab: Lab, run: ScenarioRun) -> None:
         "Start the agent: the new certificate is replicated, and the links come back by themselves"
     ):
         await imp1.services.start(ServiceName.INTERCLUSTER_SYNC_AGENT)
-        await expect_soon("imp2's trust in it", True, lambda: _own(imp1) in _trusted(imp2), clock=lab.clock)
+        await expect_soon(
+            "imp2's trust in it",
+            True,
+            lambda: own_certificate(imp1) in trusted_certificates(imp2),
+            clock=lab.clock,
+        )
         await expect_link_over_tls(lab, run, since=since)
         await imp1.administration.restart(ServiceName.XCP_CONNECTION_MANAGER)
         await pass_messages(lab)
     async with run.step(
         "What an administrator deletes from the store stays deleted, and the link is refused"
     ):
-        await imp2.administration.certificate_management.delete(TRUST, _own(imp1))
+        await imp2.administration.certificate_management.delete(TRUST, own_certificate(imp1))
         since = run.ledger.position
         await restart_router(lab, run, imp1)
         await run.expect_verdict("imp1 at imp2", node="imp2", reason=Reason.UNTRUSTED_ISSUER, since=since)
-
-
-def _own(node: ImpNode) -> str:
-    listed = {each.name: each.certificate for each in node.administration.certificate_management.find()}
-    return listed[XMPP].sha256
-
-
-def _trusted(node: ImpNode) -> set[str]:
-    found = node.administration.certificate_management.find()
-    return {each.certificate.sha256 for each in found if each.name is TRUST}

@@ -19,9 +19,9 @@ from harness.procedures.intercluster import (
     expect_status,
     expect_synchronised,
     import_tomcat,
-    own_certificate,
     restart_router_where_needed,
 )
+from harness.procedures.xmpp import own_certificate
 from harness.scenario import ScenarioRun, scenario
 from proxies.clock import wait
 

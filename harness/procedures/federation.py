@@ -9,6 +9,7 @@ from harness.configuration.cluster_settings import XmppCertificateSettings
 from harness.evidence.ledger import Judged
 from harness.expectations import ScenarioExpectations, expect
 from harness.nodes.node import ImpNode
+from harness.procedures.xmpp import own_certificate
 from proxies.xmpp.federation.settings import FederationPolicy
 
 FEDERATION = ServiceName.XCP_XMPP_FEDERATION
@@ -42,8 +43,7 @@ async def federate(nodes: Iterable[ImpNode], policy: FederationPolicy) -> None:
 
 def shown_fingerprint(node: ImpNode) -> str:
     """Return the SHA-256 of the `cup-xmpp-s2s` certificate that a node has now."""
-    listed = {each.name: each.certificate for each in node.administration.certificate_management.find()}
-    return listed[S2S].sha256
+    return own_certificate(node, S2S)
 
 
 async def exchange_messages(one: XmppClient, other: XmppClient) -> None:

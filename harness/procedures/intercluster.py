@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from certs.errors import ScenarioFailed
-from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
+from certs.purposes import ServiceName, TrustStoreName
 from certs.verdict import Reason, Verdict
 from harness.evidence.ledger import Judged
 from harness.expectations import difference, expect, expect_soon
 from harness.lab import Lab
 from harness.nodes.node import ImpNode
+from harness.procedures.xmpp import own_certificate, trusted_certificates
 from harness.replication.values import PeerStatus
 from harness.scenario import ScenarioRun
 from proxies.clock import wait
@@ -18,18 +19,6 @@ AGENT, ROUTER, TOMCAT = ServiceName.INTERCLUSTER_SYNC_AGENT, ServiceName.XCP_ROU
 
 WITHIN: Final = 30.0
 "Seconds that an expectation waits; on a machine that does nothing else a second or two is enough."
-
-
-def own_certificate(node: ImpNode, purpose: CertificatePurpose = CertificatePurpose.CUP_XMPP) -> str:
-    """Return the SHA-256 of a certificate that a node has now."""
-    listed = {each.name: each.certificate for each in node.administration.certificate_management.find()}
-    return listed[purpose].sha256
-
-
-def trusted_certificates(node: ImpNode) -> set[str]:
-    """Return the SHA-256 of each certificate in a node's `cup-xmpp-trust`."""
-    found = node.administration.certificate_management.find()
-    return {each.certificate.sha256 for each in found if each.name is TrustStoreName.CUP_XMPP_TRUST}
 
 
 async def import_tomcat(run: ScenarioRun, node: ImpNode, peer: ImpNode) -> None:

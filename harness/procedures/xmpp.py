@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from certs.purposes import ServiceName
+from certs.purposes import CertificatePurpose, ServiceName, TrustStoreName
 from certs.verdict import Reason
 from harness.actors.xmpp import expect_login, xmpp_client
 from harness.evidence.ledger import Judged
@@ -13,6 +13,18 @@ from harness.scenario import ScenarioRun
 from proxies.xmpp.router.xcp_router import XcpRouter
 
 ROUTER = ServiceName.XCP_ROUTER
+
+
+def own_certificate(node: ImpNode, purpose: CertificatePurpose = CertificatePurpose.CUP_XMPP) -> str:
+    """Return the SHA-256 of a certificate that a node has now."""
+    listed = {each.name: each.certificate for each in node.administration.certificate_management.find()}
+    return listed[purpose].sha256
+
+
+def trusted_certificates(node: ImpNode) -> set[str]:
+    """Return the SHA-256 of each certificate in a node's `cup-xmpp-trust`."""
+    found = node.administration.certificate_management.find()
+    return {each.certificate.sha256 for each in found if each.name is TrustStoreName.CUP_XMPP_TRUST}
 
 
 def xcp_router(node: ImpNode) -> XcpRouter:
