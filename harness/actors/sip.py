@@ -111,6 +111,9 @@ class TlsAttempt:
     answered: bool
     "Whether the service behind the handshake answered a SIP keep-alive."
 
+    local: tuple[str, int]
+    "The address and port that the client came from: the server's evidence names it as the peer."
+
 
 class _Pinger(asyncio.Protocol):
     """Sends a SIP keep-alive and waits for the answer or the end."""
@@ -134,27 +137,35 @@ async def try_tls(lab: Lab, settings: TlsClientSettings, host: str, port: int) -
 
     Raises ConfigError where the server neither answers nor refuses.
     """
+    described: list[ConnectionInfo] = []
+
+    def describe(local: tuple[str, int], peer: tuple[str, int]) -> ConnectionInfo:
+        described.append(
+            ConnectionInfo(
+                id=f"tls-client {next_connection_number()}",
+                node="tls-client",
+                service="TLS client",
+                listener="outgoing",
+                transport="TLS",
+                local=local,
+                peer=peer,
+            )
+        )
+        return described[-1]
+
     dialled = await dial_tls(
         settings,
         host,
         port,
         protocol_factory=_Pinger,
-        describe=lambda local, peer: ConnectionInfo(
-            id=f"tls-client {next_connection_number()}",
-            node="tls-client",
-            service="TLS client",
-            listener="outgoing",
-            transport="TLS",
-            local=local,
-            peer=peer,
-        ),
+        describe=describe,
         clock=lab.clock,
         observer=lab.observer,
         local_address=client_address(lab, 15),
     )
     pinger = dialled.protocol
     if not isinstance(pinger, _Pinger):
-        return TlsAttempt(verdict=dialled.verdict, answered=False)
+        return TlsAttempt(verdict=dialled.verdict, answered=False, local=described[-1].local)
     try:
         async with asyncio.timeout(_PATIENCE):
             end = await pinger.end
@@ -163,5 +174,6 @@ async def try_tls(lab: Lab, settings: TlsClientSettings, host: str, port: int) -
     finally:
         pinger.connection.close()
     if isinstance(end, PeerRefusedError):
-        return TlsAttempt(verdict=end.verdict, answered=False)
-    return TlsAttempt(verdict=dialled.verdict, answered=isinstance(end, bytes))
+        return TlsAttempt(verdict=end.verdict, answered=False, local=described[-1].local)
+    answered = isinstance(end, bytes)
+    return TlsAttempt(verdict=dialled.verdict, answered=answered, local=described[-1].local)

@@ -16,7 +16,7 @@ from certs.verdict import Reason
 from certs.wrong import Role, WrongCertificate, WrongCertificates
 from harness.actors.sip import trust_in, try_tls
 from harness.configuration.database import Database, sqlite_url
-from harness.evidence.ledger import Ledger
+from harness.evidence.ledger import Judged, Ledger
 from harness.lab import Lab
 from harness.nodes.disaster_recovery import DisasterRecovery
 from harness.nodes.node import KEY_STORE_DIRECTORY
@@ -63,8 +63,11 @@ async def shake_hands(
     )  # fmt: skip
     since = ledger.position
     attempt = await try_tls(lab, settings, node.plan.address, node.plan.ports.sip_tls_server_auth)
-    await ledger.wait_for(lambda _: bool(ledger.verdicts(since=since, node="imp1")), since=since)
-    (judged,) = ledger.verdicts(since=since, node="imp1")
+    # The node's services shake hands with their peers as well after a boot.
+    judged = await ledger.wait_for(
+        lambda entry: isinstance(entry, Judged) and entry.connection.peer == attempt.local, since=since
+    )
+    assert isinstance(judged, Judged)
     return attempt.verdict.reason, judged.verdict.reason
 
 
