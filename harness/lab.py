@@ -36,7 +36,7 @@ from harness.processes.orders import order_for
 from harness.processes.process_node import ProcessNode
 from proxies.clock import LoopClock
 from proxies.interposing import Interposer, Nobody
-from proxies.observer import NullObserver, Observer
+from proxies.observer import NullObserver, Observer, tap_of
 
 __all__ = ["PASSWORD_FILE", "Lab"]
 
@@ -133,6 +133,12 @@ class Lab:
         nodes = (node for node in self._in_order() if isinstance(node.plan, CucmNodePlan))
         return cast(tuple[CucmNode, ...], tuple(nodes))
 
+    @property
+    def process_nodes(self) -> tuple[ProcessNode, ...]:
+        """The nodes that run in processes of their own, in the lab file's order."""
+        nodes = (cast(object, node) for node in self._in_order())
+        return tuple(node for node in nodes if isinstance(node, ProcessNode))
+
     def node(self, name: str) -> ImpNode | CucmNode:
         """Return a node by its short or full name. Raises ConfigError where there is none."""
         for node in self._nodes.values():
@@ -215,6 +221,7 @@ class Lab:
             administrator_password=self.administrator_password,
             authority=self.work_directory / "ca",
             holds=True,
+            tap=tap_of(self.observer),
         )
         # It has what scenarios and pages use of a node, and is no node of this process.
         return cast(ImpNode | CucmNode, ProcessNode(plan, cluster, order, self.observer))

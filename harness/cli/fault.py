@@ -11,7 +11,7 @@ app = typer.Typer(help="Have the lab that runs misbehave, by name.", no_args_is_
 
 
 def _complete(incomplete: str) -> list[str]:
-    from harness.endpoint.faults.kinds import KINDS
+    from harness.faults.kinds import KINDS
 
     return [name for name in KINDS if name.startswith(incomplete)]
 
@@ -26,8 +26,8 @@ def _complete_service(incomplete: str) -> list[str]:
 def list_faults(lab: LabName = None, as_json: AsJson = False) -> None:
     """List the faults, what each can be told, and which are on in the lab that runs."""
     from harness.endpoint.control_client import ControlClient
-    from harness.endpoint.faults.board import describe_kinds
     from harness.endpoint.runtime import running_labs
+    from harness.faults.board import describe_kinds
 
     on: list[dict[str, Any]] = ControlClient.of(lab).ask("faults") if running_labs() else []
     if as_json:

@@ -119,9 +119,9 @@ def up(
     if detach:
         _detach(folder)
         return
-    from harness.endpoint.faults.kinds import parse_fault
     from harness.endpoint.session import EndpointOptions
     from harness.event_loop import event_loop_factory
+    from harness.faults.kinds import parse_fault
 
     faults = tuple(map(parse_fault, (*file.faults, *(fault or ()))))
     chance = {} if seed is None else {"seed": seed}

@@ -12,12 +12,12 @@ from harness.endpoint.control_server import Arguments, Operation
 from harness.endpoint.expecting.catalogue import find_expectation
 from harness.endpoint.expecting.waiting import wait_for
 from harness.endpoint.expecting.watching import Wanted
-from harness.endpoint.faults.kinds import parse_fault
-from harness.endpoint.session import LabSession, turn_off, turn_on
+from harness.endpoint.session import LabSession
 from harness.endpoint.why.applying import apply_remedy
 from harness.endpoint.why.refusals import Refusal, encode_refusal, refusals
 from harness.endpoint.why.remedies import remedy_of
 from harness.evidence.ledger import Entry, encode_entry
+from harness.faults.kinds import parse_fault
 from harness.near_matches import did_you_mean
 
 
@@ -208,7 +208,7 @@ async def faults(session: LabSession, arguments: Arguments) -> list[dict[str, An
 
 async def fault_on(session: LabSession, arguments: FaultArguments) -> list[dict[str, Any]]:
     """Turn a fault on, and return those that are on."""
-    await turn_on(session, parse_fault(arguments.fault))
+    await session.faults.turn_on(parse_fault(arguments.fault))
     return session.faults.encode()
 
 
@@ -216,7 +216,7 @@ async def fault_off(session: LabSession, arguments: FaultArguments) -> list[dict
     """Turn a fault off, or all, and return those that are still on."""
     names = [each.name for each in session.faults.on] if arguments.fault == "all" else [arguments.fault]
     for name in names:
-        await turn_off(session, name)
+        await session.faults.turn_off(name)
     return session.faults.encode()
 
 

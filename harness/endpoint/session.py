@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
-from certs.purposes import ServiceName
 from harness.endpoint.control_server import ControlServer
 from harness.endpoint.description import (
     CertificateFiles,
@@ -25,8 +25,6 @@ from harness.endpoint.description import (
 from harness.endpoint.dns.answering import Resolver
 from harness.endpoint.dns.server import DEFAULT_PORT, DnsServer
 from harness.endpoint.dns.zones import zones_of
-from harness.endpoint.faults.board import FaultBoard
-from harness.endpoint.faults.kinds import Fault
 from harness.endpoint.hosts import hosts_text
 from harness.endpoint.ready import ClientFiles, make_ready, write_trust
 from harness.endpoint.runtime import CONTROL, DESCRIPTION, lab_folder
@@ -36,6 +34,9 @@ from harness.evidence.capture.recorder import WireRecorder
 from harness.evidence.capture.trace import finish_trace
 from harness.evidence.ledger import Ledger
 from harness.evidence.live.server import serve_live
+from harness.faults.board import FaultBoard
+from harness.faults.everywhere import LabFaults
+from harness.faults.kinds import Fault
 from harness.lab import PASSWORD_FILE, Lab
 from harness.plan.lab_file import LabFile
 from proxies.clock import LoopClock
@@ -95,7 +96,7 @@ class LabSession:
     files: ClientFiles | None
     "The clients' files."
 
-    faults: FaultBoard
+    faults: LabFaults
     "The faults, on and off."
 
     client_ended: dict[int, asyncio.Event] = field(default_factory=dict)
@@ -145,7 +146,6 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
             addresses |= {node.address: node.fqdn for node in lab.plan.nodes}
             kept.keep(lab.network)
             clients = (options.state or options.folder) / "clients"
-            _tell_of_nodes(board, lab)
             files = await make_ready(lab, clients) if options.exchanged else None
             clients.mkdir(mode=0o700, exist_ok=True)
             hosts = (clients / "hosts").absolute()
@@ -156,7 +156,7 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
                 live = await stack.enter_async_context(serve_live(ledger, port=options.live_port))
             description = await _describe(lab, files, options, lab_id, runtime, hosts, dns, live)
             session = LabSession(
-                faults=board,
+                faults=await LabFaults.of(lab, board, partial(_write_trust, lab, files)),
                 lab=lab,
                 ledger=ledger,
                 description=description,
@@ -165,7 +165,7 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
                 ready_at=ledger.position,
             )
             for fault in options.faults:
-                await turn_on(session, fault)
+                await session.faults.turn_on(fault)
             server = ControlServer(session, OPERATIONS)
             stack.push_async_callback(server.close)
             await server.start(runtime / CONTROL)
@@ -176,27 +176,9 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
         finish_trace(options.folder, ledger, addresses=addresses)
 
 
-def _tell_of_nodes(board: FaultBoard, lab: Lab) -> None:
-    board.know_nodes(
-        {node.name: node.address for node in lab.plan.nodes}, frozenset(node.plan.name for node in lab.imp)
-    )
-
-
-async def turn_on(session: LabSession, fault: Fault) -> None:
-    """Turn a fault on and restart what reads it when it starts. Raises ConfigError, ServiceFailed."""
-    await _take_effect(session, session.faults.turn_on(fault))
-
-
-async def turn_off(session: LabSession, name: str) -> None:
-    """Turn a fault off, as `turn_on` does."""
-    await _take_effect(session, session.faults.turn_off(name))
-
-
-async def _take_effect(session: LabSession, services: tuple[tuple[str, ServiceName], ...]) -> None:
-    for node, service in services:
-        await session.lab.node(node).administration.restart(service)
-    if session.files is not None and services:
-        write_trust(session.lab, session.files.trust, more=session.faults.anchors)
+def _write_trust(lab: Lab, files: ClientFiles | None, anchors: tuple[bytes, ...]) -> None:
+    if files is not None:
+        write_trust(lab, files.trust, more=anchors)
 
 
 async def _serve_names(stack: AsyncExitStack, lab: Lab, port: int) -> DnsDescription:

@@ -60,7 +60,7 @@ def _matching(pattern: re.Pattern[str], expected: str) -> AfterValidator:
 
 
 def _check_fault(text: str) -> str:
-    from harness.endpoint.faults.kinds import parse_fault  # seldom asked for
+    from harness.faults.kinds import parse_fault  # seldom asked for
 
     try:
         parse_fault(text)

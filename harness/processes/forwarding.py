@@ -2,15 +2,17 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from certs.errors import HarnessError
 from certs.verdict import Verdict
+from harness.evidence.capture.recorder import MAXIMUM_BYTES, OVERHEAD, Chunk, Datagram
 from harness.evidence.ledger import Closed, Judged, MessageSeen, Opened
 from harness.processes.values import decode, encode
-from proxies.observer import ConnectionInfo, Direction, Observer
+from proxies.observer import ConnectionInfo, Direction, Observer, WireTap, tap_of
 
 MAXIMUM_WAITING: Final = 100_000
 "Events that wait for the first follower, or for a slow one; the oldest go first."
@@ -25,11 +27,13 @@ class _Follower:
 class EventForwarder:
     """Implements `proxies.observer.Observer`: appends for its followers, and for another observer.
 
-    It has no tap: bytes do not leave a node's process, its messages do.
+    The bytes themselves leave the node's process only where its lab captures them.
     """
 
-    def __init__(self, then: Observer) -> None:
-        """Take who is told in this process."""
+    def __init__(self, then: Observer, *, captures: bool = False, secrets_file: str | None = None) -> None:
+        """Take who is told in this process, and whether there is a tap, with the file of its TLS secrets."""
+        self.tap: WireTap | None = _TapForwarder(self._append, secrets_file) if captures else None
+        "See `proxies.observer.tap_of`."
         self._then = then
         self._followers: set[_Follower] = set()
         self._finished = False
@@ -95,8 +99,37 @@ class EventForwarder:
             follower.wake.set()
 
 
+class _TapForwarder:
+    """Implements `proxies.observer.WireTap`: forwards as many bytes as a capture takes, and a little more.
+
+    What is more tells the capture that something is missing.
+    """
+
+    def __init__(self, append: Callable[..., None], secrets_file: str | None) -> None:
+        self.secrets_file = secrets_file
+        self._append = append
+        self._room = MAXIMUM_BYTES + MAXIMUM_BYTES // 8
+
+    def crossed(self, connection: ConnectionInfo, direction: Direction, data: bytes) -> None:
+        """Bytes of a TCP connection crossed its socket."""
+        if self._has_room(data):
+            self._append(Chunk, connection=connection, direction=direction, data=data)
+
+    def datagram(
+        self, connection: ConnectionInfo, direction: Direction, data: bytes, peer: tuple[str, int]
+    ) -> None:
+        """A datagram crossed its socket."""
+        if self._has_room(data):
+            self._append(Datagram, connection=connection, direction=direction, data=data, peer=peer)
+
+    def _has_room(self, data: bytes) -> bool:
+        self._room -= len(data) + OVERHEAD
+        return self._room >= 0
+
+
 async def retell(events: asyncio.StreamReader, observer: Observer) -> None:
     """Tell an observer of this process what a node in another one forwards, until that one ends."""
+    tap = tap_of(observer)
     while line := await events.readline():
         match decode(line):
             case Opened(connection=connection):
@@ -107,5 +140,11 @@ async def retell(events: asyncio.StreamReader, observer: Observer) -> None:
                 observer.message(connection, direction, wire)
             case Closed(connection=connection, why=why):
                 observer.closed(connection, why)
+            case Chunk(connection=connection, direction=direction, data=data):
+                if tap is not None:
+                    tap.crossed(connection, direction, data)
+            case Datagram(connection=connection, direction=direction, data=data, peer=peer):
+                if tap is not None:
+                    tap.datagram(connection, direction, data, peer)
             case other:
                 raise HarnessError(f"expected an event of a node, seen {type(other).__name__}")

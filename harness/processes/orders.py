@@ -12,6 +12,7 @@ from certs.errors import ConfigError
 from harness.configuration.provisioning import database_url
 from harness.plan.lab_file import CertificateSource, CucmClusterEntry, ImpClusterEntry, LabFile
 from harness.plan.topology import ClusterPlan, CucmNodePlan, ImpNodePlan, LabPlan, plan_lab
+from proxies.observer import WireTap
 
 MAXIMUM_ORDER: Final = 4 * 1024 * 1024
 "Bytes of an order."
@@ -50,6 +51,18 @@ class NodeOrder:
 
     fips: bool = False
     "Whether its OpenSSL has to use approved algorithms only; its environment sees to that."
+
+    captures: bool = False
+    "Whether it hands over the bytes that cross its sockets, besides its messages."
+
+    secrets_file: str | None = field(default=None, repr=False)
+    "Where OpenSSL is to append the secrets of its handshakes, for that capture; None keeps them secret."
+
+    faults: tuple[str, ...] = ()
+    "The faults that are on when its services start, as `parse_fault` takes them."
+
+    fault_seed: int = 0
+    "The seed of their chance."
 
     keys_to_make: bool = False
     "Whether it makes new keys and certificates before its services start."
@@ -93,8 +106,11 @@ def order_for(
     administrator_password: str = "",
     authority: Path | None = None,
     holds: bool = False,
+    tap: WireTap | None = None,
 ) -> NodeOrder:
     """Return the order for a node of a lab; without a URL its database is where the lab file says.
+
+    `tap` is who captures in the process that gives the order.
 
     Raises ConfigError where a CA is to sign the certificates and none is named.
     """
@@ -111,6 +127,8 @@ def order_for(
         administrator_password=administrator_password,
         authority=str(authority.absolute()) if signed and authority is not None else "",
         holds=holds,
+        captures=tap is not None,
+        secrets_file=tap.secrets_file if tap is not None else None,
     )
 
 

@@ -1,6 +1,7 @@
 """A node in a process of its own, with what a lab and its scenarios ask of a node."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -11,6 +12,7 @@ from certs.key_store import KeyStore
 from certs.purposes import CertificatePurpose, ServiceName
 from harness.configuration.cucm_configuration import CucmConfiguration
 from harness.configuration.imp_configuration import ImpConfiguration
+from harness.faults.board import FaultBoard
 from harness.nodes.administration import CucmAdministration, ImpAdministration
 from harness.nodes.certificate_management import CertificateManagement
 from harness.nodes.intercluster_administration import InterclusterAdministration
@@ -25,7 +27,7 @@ from harness.processes.machine import ProcessMachine
 from harness.processes.orders import NodeOrder
 from harness.processes.recovery import recover_node
 from harness.processes.remote import remote
-from harness.processes.supervisor import NodeProcess
+from harness.processes.supervisor import NodeProcess, ProcessState
 from harness.processes.worker import ProcessStatus
 from proxies.observer import Observer
 from proxies.tasks import TaskKeeper
@@ -54,6 +56,8 @@ class ProcessNode:
         "Its process."
         self.process.on_up = self._follow
         self.process.on_halt = self._tell_of_halt
+        self.after_reboot: Callable[[], Coroutine[None, None, None]] | None = None
+        "Called when a worker is up that is not the first."
         self._order = order
         self._observer = observer
         self._tasks = TaskKeeper()
@@ -133,6 +137,20 @@ class ProcessNode:
         needed: tuple[RestartNeeded, ...] = await self._node.restart_needed()
         return needed
 
+    async def follow_faults(self, board: FaultBoard) -> tuple[bytes, ...]:
+        """Have the faults on that the lab has on, now and after a reboot, and return their trust anchors in PEM.
+
+        What a TLS listener shows changes with its service's restart, and so do the anchors. A node that is down
+        starts with them.
+        """
+        faults = tuple(fault.text for fault in board.on)
+        self.process.take_faults(faults, board.seed)
+        if self.process.state is not ProcessState.UP:
+            return ()
+        await self.process.control.call_later("process.follow_faults", faults, board.seed)
+        anchors: tuple[bytes, ...] = await self.process.control.call_later("process.fault_anchors")
+        return anchors
+
     async def recover(self, backup: bytes | None = None, password: str = "") -> str:
         """Install the node anew, as `imp-harness recover` does; return what was done.
 
@@ -153,6 +171,8 @@ class ProcessNode:
 
     def _follow(self) -> None:
         self._tasks.start(self._retell(), name=f"what happens on {self.plan.name}")
+        if self.after_reboot is not None:
+            self._tasks.start(self.after_reboot(), name=f"after a reboot of {self.plan.name}")
 
     async def _retell(self) -> None:
         with suppress(ConnectionFailed, asyncio.IncompleteReadError, OSError):

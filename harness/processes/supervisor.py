@@ -85,6 +85,10 @@ class NodeProcess:
         """The number of the worker's process; None while there is none."""
         return self._worker.pid if self._worker is not None else None
 
+    def take_faults(self, faults: tuple[str, ...], seed: int) -> None:
+        """Have the next worker, as after a reboot, start its services with these faults on."""
+        self._order = replace(self._order, faults=faults, fault_seed=seed)
+
     async def start(self) -> None:
         """Start the node and wait until it is ready, or prepared where its order says that it holds.
 

@@ -23,11 +23,14 @@ from harness.configuration.database import Database
 from harness.configuration.provisioning import provision_cluster, provision_named_peers
 from harness.event_loop import event_loop_factory
 from harness.evidence.ledger import Ledger
+from harness.faults.board import FaultBoard
+from harness.faults.kinds import parse_fault
 from harness.nodes.making import make_node
 from harness.nodes.node import CucmNode, ImpNode
 from harness.nodes.service_state import ServiceStatus
 from harness.nodes.surroundings import NodeSurroundings
 from harness.plan.names import LabNames
+from harness.plan.topology import ImpNodePlan
 from harness.processes.control import SOCKET_NAME, ControlServer
 from harness.processes.folder import hold_folder, write_events
 from harness.processes.forwarding import EventForwarder
@@ -68,10 +71,11 @@ class Worker:
         self._order = order
         self._clock = LoopClock()
         self._ledger = Ledger(now=self._clock.now)
-        self._events = EventForwarder(self._ledger)
+        self._events = EventForwarder(self._ledger, captures=order.captures, secrets_file=order.secrets_file)
         self._plan = order.plan
         self._node_plan, self._cluster, self._entry = order.find(self._plan)
         self._directory = Path(order.work_directory) / self._cluster.name / order.node
+        self._faults = FaultBoard(seed=order.fault_seed, clock=self._clock, note=lambda text: None)
         self._ended = asyncio.Event()
         self._machine = ProcessMachine(self._directory, reboot=self.reboot)
         self._reboots = False
@@ -99,6 +103,18 @@ class Worker:
         """Start the services of a node that held; return which could not start, and why."""
         return tuple((failure.service, failure.reason) for failure in await self.node.boot())
 
+    def follow_faults(self, faults: tuple[str, ...], seed: int) -> None:
+        """Have the faults on that the lab has on; what a TLS listener shows changes with its service's restart.
+
+        Raises ConfigError where there is none of a name.
+        """
+        self._faults.seed = seed
+        self._faults.follow(tuple(map(parse_fault, faults)))
+
+    def fault_anchors(self) -> tuple[bytes, ...]:
+        """Return what clients have to trust so that a wrong certificate is wrong in its one thing only, in PEM."""
+        return self._faults.anchors
+
     def reboot(self) -> None:
         """End this process and have it started again."""
         self._reboots = True
@@ -123,6 +139,7 @@ class Worker:
                 database = Database(self._order.database)
                 stack.push_async_callback(database.aclose)
                 await self._prepare_database(database)
+                self._prepare_faults()
                 self._node = make_node(
                     self._node_plan, self._cluster, self._surroundings(), self._order.database
                 )
@@ -148,6 +165,12 @@ class Worker:
         await self.node.prepare()  # the cluster is told of the new XMPP certificate
         self._machine.fips.keys_made()
 
+    def _prepare_faults(self) -> None:
+        nodes = self._plan.nodes
+        imp = frozenset(node.name for node in nodes if isinstance(node, ImpNodePlan))
+        self._faults.know_nodes({node.name: node.address for node in nodes}, imp)
+        self.follow_faults(self._order.faults, self._order.fault_seed)
+
     def _surroundings(self) -> NodeSurroundings:
         authority = self._order.authority
         return NodeSurroundings(
@@ -159,6 +182,7 @@ class Worker:
             authority=CertificateAuthority.load_or_create(Path(authority)) if authority else None,
             issuer=ApprovedIssuer(self._machine.fips.module) if self._order.fips else LibraryIssuer(),
             machine=self._machine,
+            interpose=self._faults.interposer,
             administrator_password=self._order.administrator_password,
         )
 

@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from certs.errors import ConfigError, HarnessError
-from harness.endpoint.ready import ClientFiles, make_ready
+from harness.endpoint.ready import ClientFiles, make_ready, write_trust
 from harness.event_loop import event_loop_factory
 from harness.evidence.ledger import Ledger
+from harness.faults.board import FaultBoard
+from harness.faults.everywhere import LabFaults
 from harness.lab import Lab
 from harness.plan.lab_file import LabFile
 from proxies.clock import LoopClock
 
 ValueT = TypeVar("ValueT")
+
+_SEED: Final = 0
+"What the faults' chance is drawn from: a test that is run again sees the same."
 
 _BOOT_LIMIT: Final = 60.0
 "Seconds that a lab may take to come up."
@@ -43,6 +48,8 @@ class BackgroundLab:
         "Where the lab keeps its nodes' folders and the clients' files."
         self.ledger = Ledger()
         "All that crossed its sockets; to be read on its loop."
+        self.faults: LabFaults
+        "What goes wrong when it is told to; for coroutines that `call` runs."
         self.clients: ClientFiles | None = None
         "What outside clients need; None for a lab as installed."
         self._lab_file = lab_file
@@ -122,10 +129,22 @@ class BackgroundLab:
         clock = LoopClock()
         self.ledger = Ledger(now=clock.now)
         work = self.folder / "lab"
-        async with Lab.start(self._lab_file, work_directory=work, observer=self.ledger, clock=clock) as lab:
+        board = FaultBoard(seed=_SEED, clock=clock, note=self.ledger.note)
+        async with Lab.start(
+            self._lab_file,
+            work_directory=work,
+            observer=self.ledger,
+            clock=clock,
+            interpose=board.interposer,
+        ) as lab:
             self.lab = lab
             self.ledger.lab_is_up(lab.plan)
             if self._exchanged:
                 self.clients = await make_ready(lab, self.folder / "clients")
+            self.faults = await LabFaults.of(lab, board, self._write_trust)
             self._up.set()
             await self._stop.wait()
+
+    def _write_trust(self, anchors: tuple[bytes, ...]) -> None:
+        if self.clients is not None:
+            write_trust(self.lab, self.clients.trust, more=anchors)

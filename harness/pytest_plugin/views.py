@@ -1,6 +1,7 @@
 """What a test sees of a lab: fixed values, verdicts since the test began, and expectations."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -8,6 +9,7 @@ from typing import TypeVar
 from certs.errors import ConfigError
 from certs.verdict import Reason, Verdict
 from harness.evidence.ledger import Entry, Judged, LabUp
+from harness.faults.kinds import parse_fault
 from harness.lab import Lab
 from harness.near_matches import did_you_mean
 from harness.plan.lab_file import CucmPorts, ImpPorts
@@ -185,6 +187,21 @@ class LabView:
     def forget(self) -> None:
         """Let `verdicts` and expectations begin anew, between two attempts of one test."""
         self._since = self._background.read(lambda: self._background.ledger.position)
+
+    @contextmanager
+    def fault(self, text: str, *, within: float = 30.0) -> Iterator[None]:
+        """Have the lab misbehave inside a `with` block, as `lab.fault("certificate-expired,node=imp1")`.
+
+        The text is that of `imp-harness up --fault`; docs/lab-endpoint.md lists the faults. Raises ConfigError where
+        there is no such fault, node, service or setting, and HarnessError when the seconds are up.
+        """
+        refuse_to_block("lab.fault")
+        wanted = parse_fault(text)
+        self._background.call(lambda: self._background.faults.turn_on(wanted), within=within)
+        try:
+            yield
+        finally:
+            self._background.call(lambda: self._background.faults.turn_off(wanted.name), within=within)
 
     def run(self, body: Callable[[Lab], Awaitable[ValueT]], *, within: float = 30.0) -> ValueT:
         """Run a coroutine function on the lab's loop, with the lab as scenarios see it (docs/scenario-author.md).

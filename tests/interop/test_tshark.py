@@ -16,7 +16,9 @@ from harness.evidence.capture.recorder import WireRecorder
 from harness.evidence.capture.trace import finish_trace
 from harness.evidence.ledger import Ledger
 from harness.lab import Lab
-from harness.plan.lab_file import load_topology
+from harness.plan.lab_file import LabFile, load_topology
+from harness.processes.process_node import as_process_node
+from tests.integration.test_process_nodes import lab_file as with_process_node
 from tests.interop.peers import require_program
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
@@ -66,11 +68,14 @@ class Traced:
 
 
 @asynccontextmanager
-async def traced(folder: Path, *, keep_secrets: bool = True) -> AsyncIterator[Traced]:
+async def traced(
+    folder: Path, *, keep_secrets: bool = True, lab_file: LabFile | None = None
+) -> AsyncIterator[Traced]:
     """A lab, and its capture when it is down."""
     recorder = WireRecorder(now=lambda: datetime.now(UTC), keep_secrets=keep_secrets)
     ledger = Ledger(tap=recorder)
-    async with Lab.start(load_topology(), work_directory=folder / "lab", observer=ledger) as lab:
+    topology = lab_file or load_topology()
+    async with Lab.start(topology, work_directory=folder / "lab", observer=ledger) as lab:
         yield Traced(lab, ledger)
     assert finish_trace(folder, ledger, addresses={node.address: node.fqdn for node in lab.plan.nodes})
 
@@ -136,6 +141,25 @@ async def test_xmpp_after_starttls_is_decrypted(tmp_path: Path, version: str) ->
     assert any("PROCEED" in line for line in in_the_clear), in_the_clear
     assert len(tshark(tmp_path, "tls and xmpp.message and tcp.port == 5222")) == 2
     assert tshark(tmp_path, "tls and xmpp.presence")
+
+
+async def test_a_node_in_a_process_of_its_own_is_captured_and_decrypted_too(tmp_path: Path) -> None:
+    require_program("tshark")
+    async with traced(tmp_path, lab_file=with_process_node()) as lab:
+        for _ in ("before", "after"):
+            await lab.options(lab.imp1.plan.ports.sip_tls_server_auth, unverified("1.3"))
+            await as_process_node(lab.imp1).reboot()
+    assert tshark(tmp_path, "tls and sip.Method == OPTIONS", "tcp.dstport") == ["5061", "5061"]
+    assert tshark(tmp_path, "tls and sip.Status-Code", "tcp.srcport") == ["5061", "5061"]
+    assert not tshark(tmp_path, "tcp.analysis.flags")
+
+
+async def test_its_secrets_stay_secret_where_no_capture_is_to_have_them(tmp_path: Path) -> None:
+    require_program("tshark")
+    async with traced(tmp_path, keep_secrets=False, lab_file=with_process_node()) as lab:
+        await lab.options(lab.imp1.plan.ports.sip_tls_server_auth, unverified("1.3"))
+    assert tshark(tmp_path, "tls.handshake.type == 2 and tcp.srcport == 5061")
+    assert not tshark(tmp_path, "tls and sip")
 
 
 async def test_messages_on_other_ports_stand_beside_under_their_protocol_s_name(tmp_path: Path) -> None:

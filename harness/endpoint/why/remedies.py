@@ -6,13 +6,13 @@ from typing import Any
 
 from certs.purposes import ServiceName
 from certs.verdict import Reason, Side
-from harness.endpoint.faults.kinds import Fault
 from harness.endpoint.session import LabSession
 from harness.endpoint.why.refusals import Refusal, find_node
 from harness.endpoint.why.steps import Step
 from harness.endpoint.why.steps_of_cucm import CUCM_STEPS
 from harness.endpoint.why.steps_of_imp import IMP_STEPS
 from harness.evidence.ledger import Judged
+from harness.faults.kinds import Fault
 from harness.nodes.service_runs import RestartNeeded
 from harness.plan.topology import CucmNodePlan, ImpNodePlan
 

@@ -38,7 +38,8 @@ def messages_elsewhere(
 ) -> Iterator[tuple[datetime, bytes]]:
     """Yield the blocks of messages on other ports, with their times, and of connections that are not captured.
 
-    A node in a process of its own hands over its messages, but not its bytes.
+    Of a connection whose bytes are not there its messages are: a node's process may have ended before it handed
+    them over.
     `in_the_clear_only` leaves out what TLS protected, for a capture that is not to be decrypted. Of a message that
     both ends took down the sender's is kept.
     """

@@ -17,7 +17,7 @@ MAXIMUM_BYTES: Final = 64 * 1024 * 1024
 MAXIMUM_SECRETS: Final = 8 * 1024 * 1024
 "What one capture keeps of TLS secrets: some ten thousand handshakes."
 
-_OVERHEAD: Final = 128
+OVERHEAD: Final = 128
 "What a chunk costs beside its bytes."
 
 
@@ -128,7 +128,7 @@ class WireRecorder:
             self._secrets.close()
 
     def _has_room(self, data: bytes) -> bool:
-        self._room -= len(data) + _OVERHEAD
+        self._room -= len(data) + OVERHEAD
         if self._room >= 0:
             return True
         self.not_kept += 1
@@ -144,7 +144,8 @@ class _SecretsFile:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         if hasattr(os, "memfd_create"):
             self._descriptor = os.memfd_create("tls-secrets", os.MFD_CLOEXEC)
-            self.path = f"/proc/self/fd/{self._descriptor}"
+            # Not /proc/self: the processes of a lab's nodes, of the same user, write to it as well.
+            self.path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
         else:
             self._folder = tempfile.TemporaryDirectory()  # mode 0700
             self.path = str(Path(self._folder.name) / "tls-secrets")

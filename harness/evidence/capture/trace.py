@@ -21,6 +21,7 @@ TRACE: Final = "trace.pcapng"
 OUTGOING: Final = "outgoing"
 
 Packet = tuple[datetime, bytes, ConnectionInfo]
+Name = tuple[str, tuple[str, int], tuple[str, int]]
 
 
 def finish_trace(folder: Path, ledger: Ledger, *, addresses: Mapping[str, str]) -> Path | None:
@@ -75,7 +76,7 @@ def _packets(recorded: list[Recorded]) -> Iterator[Packet]:
     conversations: dict[str, TcpConversation] = {}
     for entry in recorded:
         connection = entry.connection
-        if connection.id not in kept:
+        if _name(connection) not in kept:
             continue
         match entry:
             case Datagram():
@@ -108,29 +109,34 @@ def _conversation(conversations: dict[str, TcpConversation], connection: Connect
     return found
 
 
-def _one_end_of_each(recorded: list[Recorded]) -> set[str]:
-    """Return the ids of the connections to write: where both ends were recorded, the one that accepted."""
-    chunks = {entry.connection.id for entry in recorded if isinstance(entry, Chunk)}
-    kept: dict[str, ConnectionInfo] = {}
+def _name(connection: ConnectionInfo) -> Name:
+    """Return what tells a connection from all others, also of a node's process that was started again."""
+    return connection.id, connection.local, connection.peer
+
+
+def _one_end_of_each(recorded: list[Recorded]) -> set[Name]:
+    """Return the connections to write: where both ends were recorded, the one that accepted."""
+    chunks = {_name(entry.connection) for entry in recorded if isinstance(entry, Chunk)}
+    kept: set[Name] = set()
     waiting: dict[tuple[tuple[str, int], tuple[str, int]], ConnectionInfo] = {}
     for entry in recorded:
         connection = entry.connection
         if isinstance(entry, Datagram):
-            kept[connection.id] = connection
+            kept.add(_name(connection))
         if not isinstance(entry, Opened):
             continue
-        kept[connection.id] = connection
+        kept.add(_name(connection))
         other = waiting.pop((connection.peer, connection.local), None)
         if other is None:
             waiting[connection.local, connection.peer] = connection
             continue
         dropped = connection if connection.listener == OUTGOING else other
         heir = other if dropped is connection else connection
-        if heir.id in chunks or dropped.id not in chunks:
-            kept.pop(dropped.id, None)
+        if _name(heir) in chunks or _name(dropped) not in chunks:
+            kept.discard(_name(dropped))
         else:
-            kept.pop(heir.id, None)
-    return set(kept)
+            kept.discard(_name(heir))
+    return kept
 
 
 def _comments(packets: list[Packet], entries: Iterable[Entry]) -> dict[int, list[str]]:

@@ -32,9 +32,12 @@ class Commands:
             "IMP_HARNESS_RUNTIME": str(self.runtime),
         }
 
-    def run(self, *arguments: str, within: float = LIMIT) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, within: float = LIMIT, answers: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "harness.cli", *arguments],
+            input=answers,
             capture_output=True,
             text=True,
             timeout=within,

@@ -258,7 +258,7 @@ def test_the_examples_of_the_page_pass(suite: pytest.Pytester) -> None:
     (ini,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
     suite.makeini(f"{ini}addopts = --strict-config --strict-markers\n")
     suite.path.joinpath("tests", "scenarios").mkdir(parents=True)
-    run(suite, "-q").assert_outcomes(passed=7)
+    run(suite, "-q").assert_outcomes(passed=8)
 
 
 def test_loading_the_plugin_loads_nothing_else() -> None:

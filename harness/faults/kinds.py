@@ -149,6 +149,13 @@ class Fault:
         """Its kind."""
         return KINDS[self.name]
 
+    @property
+    def text(self) -> str:
+        """As `parse_fault` takes it."""
+        told = [(name, getattr(self.settings, name)) for name in self.kind.settings]
+        where = [(key, value) for key, value in (("node", self.node), ("service", self.service)) if value]
+        return ",".join((self.name, *(f"{key}={value}" for key, value in (*where, *told))))
+
     def __str__(self) -> str:
         told = ", ".join(f"{name}={getattr(self.settings, name)}" for name in self.kind.settings)
         where = f" on {self.node or 'all IM and Presence nodes'}"

@@ -13,9 +13,9 @@ import pytest
 
 from certs.errors import ConfigError
 from certs.purposes import ServiceName
-from harness.endpoint.faults.board import FaultBoard
-from harness.endpoint.faults.kinds import KINDS, parse_fault
-from harness.endpoint.faults.links import FaultyTransport
+from harness.faults.board import FaultBoard
+from harness.faults.kinds import KINDS, parse_fault
+from harness.faults.links import FaultyTransport
 from harness.plan.lab_file import parse_lab_file
 from proxies.clock import LoopClock
 from proxies.interposing import Nobody

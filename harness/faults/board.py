@@ -1,7 +1,7 @@
 """The faults of a running lab: which are on, and what stands between its services and their sockets."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
@@ -11,10 +11,10 @@ from certs.errors import ConfigError
 from certs.presented import common_name, parse_certificates
 from certs.purposes import ServiceName
 from certs.wrong import Role, WrongCertificate, WrongCertificates
-from harness.endpoint.faults.kinds import CERTIFICATE, KINDS, Fault, Seam, find_kind
-from harness.endpoint.faults.links import Doorkeeper, FaultyLink, LinkFault
-from harness.endpoint.faults.sip import Deaf, Unavailable
-from harness.endpoint.faults.stanzas import delaying, reordering
+from harness.faults.kinds import CERTIFICATE, KINDS, Fault, Seam, find_kind
+from harness.faults.links import Doorkeeper, FaultyLink, LinkFault
+from harness.faults.sip import Deaf, Unavailable
+from harness.faults.stanzas import delaying, reordering
 from harness.near_matches import did_you_mean
 from proxies.clock import SchedulingClock
 from proxies.sip.transport.transport import SipTransport
@@ -91,10 +91,12 @@ class FaultBoard:
     def __init__(self, *, seed: int, clock: SchedulingClock, note: Callable[[str], None]) -> None:
         self.clock = clock
         "The lab's time."
-        self._seed = seed
+        self.seed = seed
+        "What the faults' chance is drawn from."
         self._note = note
         self._on: dict[str, Fault] = {}
         self._seams: dict[tuple[str, ServiceName], _Seam] = {}
+        self._elsewhere: dict[tuple[str, ServiceName], None] = {}
         self._addresses: dict[str, str] = {}
         self._imp: frozenset[str] = frozenset()
         self._open: list[_Open] = []
@@ -106,6 +108,10 @@ class FaultBoard:
         seam = self._seams.setdefault((node, service), _Seam(self, node, service))
         seam.begin()
         return seam
+
+    def know_elsewhere(self, node: str, services: Iterable[ServiceName]) -> None:
+        """Take the services of a node that runs in a process of its own, with a board of its own."""
+        self._elsewhere |= {(node, service): None for service in services}
 
     def know_nodes(self, addresses: dict[str, str], imp: frozenset[str]) -> None:
         """Take the nodes' names and addresses, and which of them are IM and Presence nodes."""
@@ -127,13 +133,8 @@ class FaultBoard:
         Raises ConfigError where there is no such node or service.
         """
         self._check(fault)
-        self._on[fault.name] = fault
         self._note(f"fault on: {fault}")
-        self._refresh()
-        if fault.name == "link-loss":
-            for each in tuple(self._open):
-                if self._loses(fault, each.node, each.service, each.peer):
-                    each.transport.abort()
+        self._begin(fault)
         return tuple(self._hit(fault)) if fault.kind.restarts else ()
 
     def turn_off(self, name: str) -> tuple[tuple[str, ServiceName], ...]:
@@ -145,6 +146,16 @@ class FaultBoard:
         self._note(f"fault off: {fault.name}")
         self._refresh()
         return tuple(self._hit(fault)) if fault.kind.restarts else ()
+
+    def follow(self, faults: tuple[Fault, ...]) -> None:
+        """Have those on that another board, which has checked them, has on."""
+        before, self._on = self._on, {}
+        for fault in faults:
+            if before.get(fault.name) == fault:
+                self._on[fault.name] = fault
+            else:
+                self._begin(fault)
+        self._refresh()
 
     def encode(self) -> list[dict[str, Any]]:
         """Return the faults that are on as JSON values."""
@@ -223,17 +234,26 @@ class FaultBoard:
 
     # Inside.
 
+    def _begin(self, fault: Fault) -> None:
+        self._on[fault.name] = fault
+        self._refresh()
+        if fault.name == "link-loss":
+            for each in tuple(self._open):
+                if self._loses(fault, each.node, each.service, each.peer):
+                    each.transport.abort()
+
     def _check(self, fault: Fault) -> None:
         if fault.node and fault.node not in self._addresses:
             near = did_you_mean(fault.node, self._addresses)
             raise ConfigError(f"fault {fault.name}: no node is called {fault.node!r}{near}")
         if not any(True for _ in self._hit(fault)):
-            known = ", ".join(dict.fromkeys(service for _, service in self._seams))
+            known = ", ".join(dict.fromkeys(service for _, service in (*self._seams, *self._elsewhere)))
             raise ConfigError(f"fault {fault.name}: no such service {fault.service!r} there; known: {known}")
 
     def _hit(self, fault: Fault) -> Iterator[tuple[str, ServiceName]]:
         """Yield the services that a fault is done to."""
-        return ((node, service) for node, service in self._seams if self._hits(fault, node, service))
+        everywhere = (*self._seams, *self._elsewhere)
+        return ((node, service) for node, service in everywhere if self._hits(fault, node, service))
 
     def _hits(self, fault: Fault, node: str, service: ServiceName) -> bool:
         if (fault.node and fault.node != node) or (not fault.node and node not in self._imp):
@@ -261,7 +281,7 @@ class FaultBoard:
         return self._random(fault, node, service).random() < fault.settings.share
 
     def _random(self, fault: Fault, node: str, service: ServiceName) -> Random:
-        name = f"{self._seed}/{fault.name}/{node}/{service}"
+        name = f"{self.seed}/{fault.name}/{node}/{service}"
         return self._randoms.setdefault(name, Random(name))  # noqa: S311 - repeatable, not secret
 
     def _issue(self, kind: WrongCertificate, node: str, right: Credential) -> Credential:
