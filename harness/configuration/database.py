@@ -3,17 +3,19 @@
 Every node of the cluster has a connection of its own to it; nothing else is shared between nodes.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import aiosqlite
 from sqlalchemy import Connection, event, insert, inspect, select
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from certs.errors import ConfigError
 from harness.configuration.database_models import Row, SchemaRow
@@ -41,7 +43,7 @@ class Database:
         Raises ConfigError where it is no URL, or where its driver is not installed.
         """
         try:
-            engine = create_async_engine(_parse_url(url))
+            engine = _make_engine(make_url(url))
         except (ArgumentError, ImportError) as error:
             raise ConfigError(
                 f"database: {error}; expected a URL as sqlite+aiosqlite:///lab.sqlite"
@@ -106,12 +108,33 @@ class Database:
             raise ConfigError(f"database {self._name}: {error.__cause__ or error}{remedy}") from error
 
 
-def _parse_url(url: str) -> URL:
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        # How long one node waits for another one's write.
-        return parsed.update_query_dict({"timeout": str(_LOCK_SECONDS)})
-    return parsed
+def _make_engine(url: URL) -> AsyncEngine:
+    if url.get_backend_name() != "sqlite":
+        return create_async_engine(url)
+    # How long one node waits for another one's write.
+    waiting = url.update_query_dict({"timeout": str(_LOCK_SECONDS)})
+    arguments, named = waiting.get_dialect()().create_connect_args(waiting)
+    return create_async_engine(url, async_creator=lambda: _connect_sqlite(*arguments, **named))
+
+
+async def _connect_sqlite(*arguments: Any, **named: Any) -> aiosqlite.Connection:
+    """Connect; where that is cancelled, as at the end of a lab that does not come up, close what was opened."""
+    # COMPAT: aiosqlite 0.22 forgets the connection that its thread opens meanwhile.
+    connecting = asyncio.ensure_future(_open_sqlite(*arguments, **named))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        with suppress(sqlite3.Error):
+            await (await connecting).close()
+        raise
+
+
+async def _open_sqlite(*arguments: Any, **named: Any) -> aiosqlite.Connection:
+    connecting = aiosqlite.connect(*arguments, **named)
+    # As SQLAlchemy does: a thread that hangs must not keep the process. Before 0.22 the connection is the thread.
+    thread: Any = getattr(connecting, "_thread", connecting)
+    thread.daemon = True
+    return await connecting
 
 
 def _create_tables(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """The cluster's database: made once, shared by its nodes, and honest about what it cannot use."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -40,6 +41,23 @@ async def prepare_and_close(path: Path) -> None:
         await database.prepare()
     finally:
         await database.aclose()
+
+
+async def test_a_connection_that_is_cancelled_while_it_is_made_is_closed(path: Path) -> None:
+    for turns in range(1, 30):
+        database = Database(sqlite_url(path))
+        preparing = asyncio.create_task(database.prepare())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        preparing.cancel()
+        await asyncio.wait([preparing])
+        await database.aclose()
+        assert open_files(path) == 0, f"cancelled after {turns} turns of the loop"
+
+
+def open_files(path: Path) -> int:
+    links = [str(each) for each in Path("/proc/self/fd").iterdir()]
+    return sum(os.path.realpath(link) == str(path) for link in links)
 
 
 async def test_what_one_node_writes_another_one_reads(database: Database, path: Path) -> None:
