@@ -12,6 +12,10 @@ STAMPS := $(VENV)/.stamps
 NPM := tests/interop/npm
 ARGS ?=
 
+# Some environments forbid Python to keep what it compiles; then each of the many processes of the lab and of its tests
+# would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 # uv where it is there, else venv and pip; the same packages either way.
 ifneq ($(shell command -v uv 2>/dev/null),)
 MAKE_VENV := uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
@@ -69,7 +73,7 @@ lab: $(STAMPS)/run ## bring a lab up until Ctrl-C, for clients of your own
 	@$(HARNESS) up $(ARGS)
 
 test: $(STAMPS)/tests ## run the tests
-	@$(BIN)/python -m pytest -q -n 2 -m "not interop" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not interop" $(ARGS)
 
 fuzz: $(STAMPS)/tests ## fuzz cores and listeners: make fuzz ARGS="--seconds 600 --seed 1"
 	@$(BIN)/python -m tests.fuzz $(ARGS)

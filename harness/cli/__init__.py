@@ -28,6 +28,7 @@ from harness.cli import (  # noqa: E402
     verdicts,
     why,
 )
+from harness.garbage import collect_seldom  # noqa: E402
 
 app = typer.Typer(
     help="A lab of Cisco IM and Presence clusters and CUCM nodes on real TLS, SIP and XMPP sockets.\n\n"
@@ -85,6 +86,7 @@ def options(
 
 def main() -> None:
     """Run the command line; errors of ours are one line and exit status 2."""
+    collect_seldom()
     try:
         app()
     except HarnessError as error:

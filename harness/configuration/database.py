@@ -130,7 +130,7 @@ async def _connect_sqlite(*arguments: Any, **named: Any) -> aiosqlite.Connection
 
 
 async def _open_sqlite(*arguments: Any, **named: Any) -> aiosqlite.Connection:
-    connecting = aiosqlite.connect(*arguments, **named)
+    connecting = aiosqlite.connect(*arguments, factory=_SqliteConnection, **named)
     # As SQLAlchemy does: a thread that hangs must not keep the process. Before 0.22 the connection is the thread.
     thread: Any = getattr(connecting, "_thread", connecting)
     thread.daemon = True
@@ -141,6 +141,19 @@ def _create_tables(connection: Connection) -> None:
     assert im_models.ArchiveRow.metadata is Row.metadata, "users' data are among the tables"
     Row.metadata.create_all(connection, checkfirst=False)
     connection.execute(insert(SchemaRow).values(version=SCHEMA_VERSION))
+
+
+class _SqliteConnection(sqlite3.Connection):
+    """Gives its lock back when it is closed.
+
+    SQLite closes a connection only with its last statement (sqlite3_close_v2), and the cursor of one that was
+    cancelled lives on in a traceback, until Python collects its garbage.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.rollback()
+        super().close()
 
 
 def _prepare_sqlite(dbapi_connection: AsyncAdapt_aiosqlite_connection, _: object) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from certs.purposes import ServiceName, TrustStoreName
+from harness.evidence.capture.recorder import WireRecorder
 from harness.evidence.ledger import Ledger
 from harness.expectations import expect_soon
 from harness.lab import Lab
@@ -21,7 +22,7 @@ async def two_clusters(
 ) -> AsyncIterator[tuple[Lab, Ledger]]:
     """Start the topology; with `trusted` each publisher trusts the other's `tomcat` and has synchronised."""
     clock = LoopClock()
-    ledger = Ledger(now=clock.now)
+    ledger = Ledger(now=clock.now, tap=WireRecorder(now=clock.now))
     topology = lab_file or load_topology("two-clusters")
     async with Lab.start(topology, work_directory=folder, observer=ledger, clock=clock) as lab:
         if trusted:
@@ -33,6 +34,8 @@ async def two_clusters(
             for node in lab.imp:  # the other nodes of a cluster take it over from the database
                 await becomes(lab, "the nodes it trusts", 2, lambda node=node: trusted_number(node))
         yield lab, ledger
+    if ledger.tap is not None:
+        ledger.tap.close()
 
 
 def trusted_number(node: ImpNode) -> int:
