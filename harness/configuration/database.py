@@ -130,7 +130,7 @@ async def _connect_sqlite(*arguments: Any, **named: Any) -> aiosqlite.Connection
 
 
 async def _open_sqlite(*arguments: Any, **named: Any) -> aiosqlite.Connection:
-    connecting = aiosqlite.connect(*arguments, factory=_SqliteConnection, **named)
+    connecting = aiosqlite.connect(*arguments, factory=SqliteConnection, **named)
     # As SQLAlchemy does: a thread that hangs must not keep the process. Before 0.22 the connection is the thread.
     thread: Any = getattr(connecting, "_thread", connecting)
     thread.daemon = True
@@ -143,7 +143,7 @@ def _create_tables(connection: Connection) -> None:
     connection.execute(insert(SchemaRow).values(version=SCHEMA_VERSION))
 
 
-class _SqliteConnection(sqlite3.Connection):
+class SqliteConnection(sqlite3.Connection):
     """Gives its lock back when it is closed.
 
     SQLite closes a connection only with its last statement (sqlite3_close_v2), and the cursor of one that was
@@ -151,6 +151,7 @@ class _SqliteConnection(sqlite3.Connection):
     """
 
     def close(self) -> None:
+        """Undo a transaction that is open, and close."""
         with suppress(sqlite3.Error):
             self.rollback()
         super().close()

@@ -1,17 +1,18 @@
 """The cluster's database: made once, shared by its nodes, and honest about what it cannot use."""
 
 import asyncio
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+import harness.configuration.database
 from certs.errors import ConfigError
 from harness.configuration.database import SCHEMA_VERSION, Database, sqlite_url
 from harness.configuration.database_models import SettingRow
@@ -44,7 +45,21 @@ async def prepare_and_close(path: Path) -> None:
         await database.aclose()
 
 
-async def test_a_connection_that_is_cancelled_while_it_is_made_is_closed(path: Path) -> None:
+async def test_a_connection_that_is_cancelled_while_it_is_made_is_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_now: set[int] = set()
+
+    class Counted(harness.configuration.database.SqliteConnection):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            open_now.add(id(self))
+
+        def close(self) -> None:
+            super().close()
+            open_now.discard(id(self))
+
+    monkeypatch.setattr(harness.configuration.database, "SqliteConnection", Counted)
     for turns in range(1, 30):
         database = Database(sqlite_url(path))
         preparing = asyncio.create_task(database.prepare())
@@ -54,7 +69,7 @@ async def test_a_connection_that_is_cancelled_while_it_is_made_is_closed(path: P
         await asyncio.wait([preparing])
         await database.aclose()
         async with asyncio.timeout(20):  # SQLAlchemy closes in the background what was cancelled in a query
-            while open_files(path):
+            while open_now:
                 await asyncio.sleep(0.01)
 
 
@@ -85,11 +100,6 @@ async def test_a_write_that_is_cancelled_gives_its_lock_back(database: Database,
         async with asyncio.timeout(10), other.write() as session:
             assert await session.scalar(select(func.count()).select_from(SettingRow)) == 0
         await other.aclose()
-
-
-def open_files(path: Path) -> int:
-    links = [str(each) for each in Path("/proc/self/fd").iterdir()]
-    return sum(os.path.realpath(link) == str(path) for link in links)
 
 
 async def test_what_one_node_writes_another_one_reads(database: Database, path: Path) -> None:
