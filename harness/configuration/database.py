@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakSet
 
 import aiosqlite
 from sqlalchemy import Connection, event, insert, inspect, select
@@ -144,16 +145,27 @@ def _create_tables(connection: Connection) -> None:
 
 
 class SqliteConnection(sqlite3.Connection):
-    """Gives its lock back when it is closed.
+    """Is closed when it is closed, with its transaction and its locks.
 
-    SQLite closes a connection only with its last statement (sqlite3_close_v2), and the cursor of one that was
-    cancelled lives on in a traceback, until Python collects its garbage.
+    SQLite itself waits for the last statement (sqlite3_close_v2), and the cursor of one that was cancelled lives on
+    in a traceback, until Python collects its garbage.
     """
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self, *arguments: Any, **named: Any) -> Any:
+        """Return a new cursor; `execute` takes its own from here too."""
+        cursor: sqlite3.Cursor = super().cursor(*arguments, **named)
+        self._cursors.add(cursor)
+        return cursor
+
     def close(self) -> None:
-        """Undo a transaction that is open, and close."""
-        with suppress(sqlite3.Error):
-            self.rollback()
+        """Close, and what is open of it before."""
+        for cursor in self._cursors:
+            with suppress(sqlite3.Error):
+                cursor.close()
         super().close()
 
 
