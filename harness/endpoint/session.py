@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
@@ -26,7 +25,8 @@ from harness.endpoint.dns.answering import Resolver
 from harness.endpoint.dns.server import DEFAULT_PORT, DnsServer
 from harness.endpoint.dns.zones import zones_of
 from harness.endpoint.hosts import hosts_text
-from harness.endpoint.ready import ClientFiles, make_ready, write_trust
+from harness.endpoint.lab_faults import LabFaults
+from harness.endpoint.ready import ClientFiles, make_ready
 from harness.endpoint.runtime import CONTROL, DESCRIPTION, lab_folder
 from harness.endpoint.state import KeptState
 from harness.endpoint.table import endpoints
@@ -35,7 +35,6 @@ from harness.evidence.capture.trace import finish_trace
 from harness.evidence.ledger import Ledger
 from harness.evidence.live.server import serve_live
 from harness.faults.board import FaultBoard
-from harness.faults.everywhere import LabFaults
 from harness.faults.kinds import Fault
 from harness.lab import PASSWORD_FILE, Lab
 from harness.plan.lab_file import LabFile
@@ -156,7 +155,7 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
                 live = await stack.enter_async_context(serve_live(ledger, port=options.live_port))
             description = await _describe(lab, files, options, lab_id, runtime, hosts, dns, live)
             session = LabSession(
-                faults=await LabFaults.of(lab, board, partial(_write_trust, lab, files)),
+                faults=await LabFaults.of(lab, board, files.trust if files else None),
                 lab=lab,
                 ledger=ledger,
                 description=description,
@@ -174,11 +173,6 @@ async def keep_up(options: EndpointOptions, *, stopping: asyncio.Event) -> Async
     finally:
         ledger.write(options.folder / "events.jsonl")
         finish_trace(options.folder, ledger, addresses=addresses)
-
-
-def _write_trust(lab: Lab, files: ClientFiles | None, anchors: tuple[bytes, ...]) -> None:
-    if files is not None:
-        write_trust(lab, files.trust, more=anchors)
 
 
 async def _serve_names(stack: AsyncExitStack, lab: Lab, port: int) -> DnsDescription:

@@ -137,17 +137,20 @@ class ProcessNode:
         needed: tuple[RestartNeeded, ...] = await self._node.restart_needed()
         return needed
 
-    async def follow_faults(self, board: FaultBoard) -> tuple[bytes, ...]:
-        """Have the faults on that the lab has on, now and after a reboot, and return their trust anchors in PEM.
+    async def follow_faults(self, board: FaultBoard) -> None:
+        """Have the faults on that the lab has on, now and after a reboot; a node that is down starts with them.
 
-        What a TLS listener shows changes with its service's restart, and so do the anchors. A node that is down
-        starts with them.
+        What a TLS listener shows changes with its service's restart.
         """
         faults = tuple(fault.text for fault in board.on)
         self.process.take_faults(faults, board.seed)
+        if self.process.state is ProcessState.UP:
+            await self.process.control.call_later("process.follow_faults", faults, board.seed)
+
+    async def fault_anchors(self) -> tuple[bytes, ...]:
+        """Return what clients have to trust for its faults, in PEM; nothing while it is down."""
         if self.process.state is not ProcessState.UP:
             return ()
-        await self.process.control.call_later("process.follow_faults", faults, board.seed)
         anchors: tuple[bytes, ...] = await self.process.control.call_later("process.fault_anchors")
         return anchors
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from certs.errors import ConfigError, HarnessError
-from harness.endpoint.ready import ClientFiles, make_ready, write_trust
+from harness.endpoint.lab_faults import LabFaults
+from harness.endpoint.ready import ClientFiles, make_ready
 from harness.event_loop import event_loop_factory
 from harness.evidence.ledger import Ledger
 from harness.faults.board import FaultBoard
-from harness.faults.everywhere import LabFaults
 from harness.lab import Lab
 from harness.plan.lab_file import LabFile
 from proxies.clock import LoopClock
@@ -141,10 +141,6 @@ class BackgroundLab:
             self.ledger.lab_is_up(lab.plan)
             if self._exchanged:
                 self.clients = await make_ready(lab, self.folder / "clients")
-            self.faults = await LabFaults.of(lab, board, self._write_trust)
+            self.faults = await LabFaults.of(lab, board, self.clients.trust if self.clients else None)
             self._up.set()
             await self._stop.wait()
-
-    def _write_trust(self, anchors: tuple[bytes, ...]) -> None:
-        if self.clients is not None:
-            write_trust(self.lab, self.clients.trust, more=anchors)

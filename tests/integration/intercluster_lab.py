@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from certs.purposes import ServiceName, TrustStoreName
@@ -22,20 +22,19 @@ async def two_clusters(
 ) -> AsyncIterator[tuple[Lab, Ledger]]:
     """Start the topology; with `trusted` each publisher trusts the other's `tomcat` and has synchronised."""
     clock = LoopClock()
-    ledger = Ledger(now=clock.now, tap=WireRecorder(now=clock.now))
     topology = lab_file or load_topology("two-clusters")
-    async with Lab.start(topology, work_directory=folder, observer=ledger, clock=clock) as lab:
-        if trusted:
-            imp1, _, imp3 = lab.imp
-            for node, peer in ((imp1, imp3), (imp3, imp1)):
-                await trust_tomcat(node, peer)
-            for node in (imp1, imp3):
-                await status_becomes(lab, node, lambda status: status.is_synchronised)
-            for node in lab.imp:  # the other nodes of a cluster take it over from the database
-                await becomes(lab, "the nodes it trusts", 2, lambda node=node: trusted_number(node))
-        yield lab, ledger
-    if ledger.tap is not None:
-        ledger.tap.close()
+    with closing(WireRecorder(now=clock.now)) as tap:
+        ledger = Ledger(now=clock.now, tap=tap)
+        async with Lab.start(topology, work_directory=folder, observer=ledger, clock=clock) as lab:
+            if trusted:
+                imp1, _, imp3 = lab.imp
+                for node, peer in ((imp1, imp3), (imp3, imp1)):
+                    await trust_tomcat(node, peer)
+                for node in (imp1, imp3):
+                    await status_becomes(lab, node, lambda status: status.is_synchronised)
+                for node in lab.imp:  # the other nodes of a cluster take it over from the database
+                    await becomes(lab, "the nodes it trusts", 2, lambda node=node: trusted_number(node))
+            yield lab, ledger
 
 
 def trusted_number(node: ImpNode) -> int:

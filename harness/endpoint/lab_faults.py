@@ -1,9 +1,10 @@
 """The faults of a lab that is up, at all its nodes: those of this process, and those in processes of their own."""
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from certs.purposes import ServiceName
+from harness.endpoint.ready import write_trust
 from harness.faults.board import FaultBoard
 from harness.faults.kinds import Fault
 from harness.lab import Lab
@@ -13,19 +14,17 @@ from harness.processes.supervisor import ProcessState
 class LabFaults:
     """Turns faults on and off, and restarts the services that read them when they start. Made by `of`."""
 
-    def __init__(self, lab: Lab, board: FaultBoard, write_trust: Callable[[tuple[bytes, ...]], None]) -> None:
+    def __init__(self, lab: Lab, board: FaultBoard, trust: Path | None) -> None:
         self._lab = lab
         self._board = board
-        self._write_trust = write_trust
+        self._trust = trust
 
     @classmethod
-    async def of(
-        cls, lab: Lab, board: FaultBoard, write_trust: Callable[[tuple[bytes, ...]], None]
-    ) -> "LabFaults":
+    async def of(cls, lab: Lab, board: FaultBoard, trust: Path | None) -> "LabFaults":
         """Make the board, which stands at the sockets of the lab's services, know the lab's nodes.
 
-        `write_trust` is called with certificates in PEM that clients have to trust, so that a wrong certificate is
-        wrong in its one thing only.
+        `trust` is the file of what clients trust, None where there is none: what it takes for a wrong certificate to
+        be wrong in its one thing only is added to it.
         """
         board.know_nodes(
             {node.name: node.address for node in lab.plan.nodes},
@@ -33,7 +32,7 @@ class LabFaults:
         )
         for node in lab.process_nodes:
             board.know_elsewhere(node.plan.name, [line.service for line in (await node.status()).services])
-        faults = cls(lab, board, write_trust)
+        faults = cls(lab, board, trust)
         for node in lab.process_nodes:
             node.after_reboot = faults._after_reboot
         return faults
@@ -75,6 +74,10 @@ class LabFaults:
         if anchors := await self._anchors():
             self._write_trust(anchors)
 
+    def _write_trust(self, anchors: tuple[bytes, ...]) -> None:
+        if self._trust is not None:
+            write_trust(self._lab, self._trust, more=anchors)
+
     async def _anchors(self) -> tuple[bytes, ...]:
-        apart = [each for node in self._lab.process_nodes for each in await node.follow_faults(self._board)]
+        apart = [each for node in self._lab.process_nodes for each in await node.fault_anchors()]
         return (*self._board.anchors, *apart)
