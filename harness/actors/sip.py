@@ -137,35 +137,28 @@ async def try_tls(lab: Lab, settings: TlsClientSettings, host: str, port: int) -
 
     Raises ConfigError where the server neither answers nor refuses.
     """
-    described: list[ConnectionInfo] = []
-
-    def describe(local: tuple[str, int], peer: tuple[str, int]) -> ConnectionInfo:
-        described.append(
-            ConnectionInfo(
-                id=f"tls-client {next_connection_number()}",
-                node="tls-client",
-                service="TLS client",
-                listener="outgoing",
-                transport="TLS",
-                local=local,
-                peer=peer,
-            )
-        )
-        return described[-1]
-
     dialled = await dial_tls(
         settings,
         host,
         port,
         protocol_factory=_Pinger,
-        describe=describe,
+        describe=lambda local, peer: ConnectionInfo(
+            id=f"tls-client {next_connection_number()}",
+            node="tls-client",
+            service="TLS client",
+            listener="outgoing",
+            transport="TLS",
+            local=local,
+            peer=peer,
+        ),
         clock=lab.clock,
         observer=lab.observer,
         local_address=client_address(lab, 15),
     )
+    local = dialled.connection.local
     pinger = dialled.protocol
     if not isinstance(pinger, _Pinger):
-        return TlsAttempt(verdict=dialled.verdict, answered=False, local=described[-1].local)
+        return TlsAttempt(verdict=dialled.verdict, answered=False, local=local)
     try:
         async with asyncio.timeout(_PATIENCE):
             end = await pinger.end
@@ -174,6 +167,5 @@ async def try_tls(lab: Lab, settings: TlsClientSettings, host: str, port: int) -
     finally:
         pinger.connection.close()
     if isinstance(end, PeerRefusedError):
-        return TlsAttempt(verdict=end.verdict, answered=False, local=described[-1].local)
-    answered = isinstance(end, bytes)
-    return TlsAttempt(verdict=dialled.verdict, answered=answered, local=described[-1].local)
+        return TlsAttempt(verdict=end.verdict, answered=False, local=local)
+    return TlsAttempt(verdict=dialled.verdict, answered=isinstance(end, bytes), local=local)

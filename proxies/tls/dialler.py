@@ -25,6 +25,9 @@ class Dialled:
     protocol: asyncio.Protocol | None
     "What `protocol_factory` made; None where there is no connection."
 
+    connection: ConnectionInfo
+    "What `describe` made: how the evidence names the attempt."
+
 
 async def dial_tls(
     settings: TlsClientSettings,
@@ -68,15 +71,15 @@ async def dial_tls(
             )
     except OSError as error:
         verdict = _unreachable(host, port, error)
-        local = (local_address or "", 0)
-        observer.judged(describe(local, (host, port)), verdict)
-        return Dialled(verdict=verdict, protocol=None)
+        connection = describe((local_address or "", 0), (host, port))
+        observer.judged(connection, verdict)
+        return Dialled(verdict=verdict, protocol=None, connection=connection)
     try:
         verdict = await judged  # the pump's own timer bounds this
     except asyncio.CancelledError:
         pump.transport.abort()
         raise
-    return Dialled(verdict=verdict, protocol=pump.protocol)
+    return Dialled(verdict=verdict, protocol=pump.protocol, connection=pump.connection)
 
 
 def _unreachable(host: str, port: int, error: OSError) -> Verdict:

@@ -205,16 +205,17 @@ def test_reordered_stanzas(beside: Commands, env: dict[str, str]) -> None:
     assert [name for name, _ in pings(env, *names)] == list(names)
 
 
-def test_sip_requests_are_answered_with_503_and_retry_after(beside: Commands, env: dict[str, str]) -> None:
-    def said() -> str:
-        client = sip_requests(env, "OPTIONS")
-        return subprocess.run(client, capture_output=True, text=True, timeout=LIMIT, check=True).stdout
+def answer_to_options(env: dict[str, str]) -> str:
+    client = sip_requests(env, "OPTIONS")
+    return subprocess.run(client, capture_output=True, text=True, timeout=LIMIT, check=True).stdout
 
+
+def test_sip_requests_are_answered_with_503_and_retry_after(beside: Commands, env: dict[str, str]) -> None:
     with fault(beside, "sip-503", "--set", "retry_after=7"):
-        text = said()
+        text = answer_to_options(env)
     assert text.startswith("SIP/2.0 503 Service Unavailable")
     assert "Retry-After: 7" in text
-    assert said().startswith("SIP/2.0 200")
+    assert answer_to_options(env).startswith("SIP/2.0 200")
 
 
 def test_faults_are_listed_shown_by_status_and_recorded(beside: Commands) -> None:

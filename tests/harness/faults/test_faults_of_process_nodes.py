@@ -1,7 +1,5 @@
 """Faults of a node in a process of its own: the same commands, the same things seen, also after a reboot."""
 
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +8,17 @@ import pytest
 
 from harness.faults.kinds import KINDS, Fault, FaultSettings, parse_fault
 from tests.harness.endpoint.running import LIMIT, Commands, lab
-from tests.harness.endpoint.sip_client import sip_requests
-from tests.harness.faults.test_faults import XMPP, fault, greet, is_lost, pings, read_features, xmpp_tls
+from tests.harness.faults.test_faults import (
+    XMPP,
+    answer_to_options,
+    fault,
+    greet,
+    is_lost,
+    pings,
+    read_features,
+    xmpp_tls,
+)
+from tests.integration.test_node_command import listens
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -46,8 +53,9 @@ def env(apart: Commands) -> dict[str, str]:
 def reboot(apart: Commands, env: dict[str, str]) -> None:
     done = apart.run("cli", "imp1", "utils", "system", "restart", answers="yes\n")
     assert "Do you really want to restart" in done.stdout, done.stderr + done.stdout
-    wait_until(lambda: not listens(env))
-    wait_until(lambda: listens(env))
+    where = env["IMP_IMP1_ADDRESS"], int(env["IMP_IMP1_XMPP_PORT"])
+    wait_until(lambda: not listens(*where))
+    wait_until(lambda: listens(*where))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -55,15 +63,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def listens(env: dict[str, str]) -> bool:
-    try:
-        where = env["IMP_IMP1_ADDRESS"], int(env["IMP_IMP1_XMPP_PORT"])
-        socket.create_connection(where, timeout=20).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_a_wrong_certificate_stays_over_a_reboot_until_it_is_turned_off(
@@ -97,13 +96,9 @@ def test_its_connections_stanzas_and_requests_suffer(apart: Commands, env: dict[
 
 
 def test_its_sip_clients_get_503(apart: Commands, env: dict[str, str]) -> None:
-    def said() -> str:
-        client = sip_requests(env, "OPTIONS")
-        return subprocess.run(client, capture_output=True, text=True, timeout=LIMIT, check=True).stdout
-
     with fault(apart, "sip-503", "--set", "retry_after=7"):
-        assert "Retry-After: 7" in said()
-    assert said().startswith("SIP/2.0 200")
+        assert "Retry-After: 7" in answer_to_options(env)
+    assert answer_to_options(env).startswith("SIP/2.0 200")
 
 
 def test_a_service_that_it_has_not_is_refused(apart: Commands) -> None:
